@@ -7,8 +7,10 @@ The room of nights knows none of these; here they are passed to it.
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from optimizer.config import policy_on
 from optimizer.errors import ConfigError, OptimizerError
 from optimizer.night.run import Around, run_night
 from optimizer.telemetry.alerts import recorded_alerts
@@ -71,11 +73,12 @@ def run_date(  # noqa: PLR0913 - what a run may be asked for, by name
         :func:`run_night`, like
         whatever else is raised.
     """
+    around = Around(audit_text, recorded_alerts, false_writing)
     if config.engine == "local":
         return run_night(
             config,
             day,
-            around=Around(audit_text, recorded_alerts, false_writing),
+            around=around,
             is_dry=is_dry,
             is_forced=is_forced,
             is_of_any_version=is_of_any_version,
@@ -88,10 +91,28 @@ def run_date(  # noqa: PLR0913 - what a run may be asked for, by name
         raise ConfigError("--only-changes is for engine: local; run the whole date")
     if previous is not None:
         raise ConfigError("--previous is for engine: local; leave it out")
+    from optimizer.spark.engine_keys import refuse_keys
+    from optimizer.spark.run import is_near, run_on_spark, start_session
+
+    if is_near(config, day):
+        from optimizer.spark.published import OnCluster
+
+        refuse_keys(config, policy_on(config, day))
+
+        with ExitStack() as held:
+            return run_night(
+                config,
+                day,
+                around=around,
+                is_dry=is_dry,
+                is_forced=is_forced,
+                is_of_any_version=is_of_any_version,
+                is_paranoid=is_paranoid,
+                progress=progress,
+                decide=OnCluster(start_session(), held),
+            )
     if is_paranoid:
         raise ConfigError("--paranoid is for engine: local; leave it out")
-    from optimizer.spark.run import run_on_spark
-
     return run_on_spark(
         config, day, is_dry=is_dry, is_forced=is_forced, progress=progress
     )

@@ -41,6 +41,11 @@ MAY = {
 
 
 def imported_by(folder: Path, *words: str) -> set[str]:
+    """Packages that a command imports."""
+    return {name.partition(".")[0] for name in modules_of(folder, *words)}
+
+
+def modules_of(folder: Path, *words: str) -> set[str]:
     """Call the command line in a process of its own, and see what it has imported."""
     code = (
         "import sys\n"
@@ -59,7 +64,7 @@ def imported_by(folder: Path, *words: str) -> set[str]:
         env=os.environ,
     )
     assert done.returncode == 0, done.stderr
-    return {name.partition(".")[0] for name in done.stderr.split("IMPORTED")[1].split()}
+    return {*done.stderr.split("IMPORTED")[1].split()}
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +88,15 @@ def test_a_command_imports_what_it_needs(
     if words[0] == "explain":
         words = (*words, str(published.read("orders")["order_id"][0]))
     assert (imported_by(published.folder, *words) & SLOW) - may == set()
+
+
+@pytest.mark.slow
+def test_a_night_whose_kernels_are_kept_loads_no_compiler(
+    published: SmallNight,
+) -> None:
+    """What numba can compile takes longer to load than all kernels of a night."""
+    words = (*NIGHT, "--dry-run")
+    assert "numba.np.arraymath" not in modules_of(published.folder, *words)
 
 
 def test_a_command_ends_without_looking_for_cycles() -> None:

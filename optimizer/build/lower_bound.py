@@ -52,22 +52,20 @@ class Chosen:
 
     Attributes
     ----------
-    row
-        ``(k,) int64``: rows in the orders table.
-    carriers
-        Who carries each.
+    rows
+        Checked rows of the orders table, in pieces, with who carries each
+        (``taken_by``).
     saving
         Micro-CNY, of all of them; ``None`` where these are drawn, and what was measured
         is to be told.
     """
 
-    row: NDArray[np.int64]
-    carriers: Sequence[str | None]
+    rows: Iterable[pl.DataFrame]
     saving: int | None
 
 
 def at_lower_bound(
-    model: LearnedModel, chosen: Chosen, orders: Source, params: CodeParams
+    model: LearnedModel, chosen: Chosen, params: CodeParams
 ) -> CodedWarning:
     """
     Say what a plan would save if the effect were at the lower end of its interval.
@@ -78,10 +76,10 @@ def at_lower_bound(
         Gives the probabilities on premium service.
     chosen
         The plan's ways.
-    orders, params
-        The orders, to be read again, and costs, take-up and promises.
+    params
+        Costs, take-up and promises.
     """
-    parts = [_valued(part, model, params) for part in _chosen_rows(chosen, orders)]
+    parts = [_valued(part, model, params) for part in chosen.rows]
     costs = params.worth.complaint, params.worth.logistics_return
     lowered, measured = {}, {}
     for harm, cost in zip(HARMS, costs, strict=True):
@@ -142,12 +140,25 @@ def lowered_effect(effect: Effect, reach: Sequence[int]) -> Effect:
     return moved_effect(effect, dict(zip(effect.names, moves, strict=True)))
 
 
-def _chosen_rows(chosen: Chosen, orders: Source) -> Iterable[pl.DataFrame]:
-    """Checked rows of the plan, with the carrier that takes each."""
+def chosen_rows(
+    row: NDArray[np.int64], carriers: Sequence[str | None], orders: Source
+) -> Iterable[pl.DataFrame]:
+    """
+    Checked rows of a plan, with the carrier that takes each.
+
+    Parameters
+    ----------
+    row
+        ``(k,) int64``: rows in the orders table.
+    carriers
+        Who carries each.
+    orders
+        The table, to be read again.
+    """
     import polars as pl
 
     taken = pl.DataFrame(
-        {"row": chosen.row, "taken_by": chosen.carriers},
+        {"row": row, "taken_by": carriers},
         schema={"row": pl.Int64, "taken_by": pl.String},
     )
     log = QuarantineLog()

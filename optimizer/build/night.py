@@ -37,7 +37,7 @@ from optimizer.build.learned_probabilities import (
     order_shares,
 )
 from optimizer.build.lookups import lookup_warnings
-from optimizer.build.lower_bound import Chosen, at_lower_bound
+from optimizer.build.lower_bound import Chosen, at_lower_bound, chosen_rows
 from optimizer.build.night_lookups import (
     ColumnValues,
     count_lookups,
@@ -69,7 +69,7 @@ from optimizer.io.validate import (
 from optimizer.model.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import polars as pl
     from numpy.typing import NDArray
@@ -418,16 +418,32 @@ def assumed_of_plan(
         ``(num_chosen,) int64``: the plan's options.
     """
     problem, places = intake.problem, intake.index.places
+    order = np.searchsorted(problem.option_start, chosen, side="right") - 1
+    carriers = [places[lane].carrier_id for lane in problem.option_lane[chosen]]
+    return assumed_of_rows(
+        intake, chosen, chosen_rows(problem.row[order], carriers, intake.orders)
+    )
+
+
+def assumed_of_rows(
+    intake: Intake, chosen: NDArray[np.int64], rows: Iterable[pl.DataFrame]
+) -> tuple[CodedWarning, ...]:
+    """
+    Say what a night takes for true, from the rows of its plan.
+
+    Parameters
+    ----------
+    intake, chosen
+        As for :func:`assumed_of_plan`.
+    rows
+        As of :class:`~optimizer.build.lower_bound.Chosen`; not read where no model
+        gives the effect, or nobody is chosen.
+    """
     if intake.effect_model is None or not len(chosen):
         return intake.assumed
-    order = np.searchsorted(problem.option_start, chosen, side="right") - 1
     is_drawn = intake.index.draws is not None
-    plan = Chosen(
-        row=problem.row[order],
-        carriers=[places[lane].carrier_id for lane in problem.option_lane[chosen]],
-        saving=None if is_drawn else int(problem.option_saving[chosen].sum()),
-    )
-    low = at_lower_bound(intake.effect_model, plan, intake.orders, intake.params)
+    saving = None if is_drawn else int(intake.problem.option_saving[chosen].sum())
+    low = at_lower_bound(intake.effect_model, Chosen(rows, saving), intake.params)
     return (*intake.assumed, low)
 
 

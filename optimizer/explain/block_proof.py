@@ -11,6 +11,7 @@ from optimizer.build.assemble import Names
 from optimizer.build.encode import OPEN
 from optimizer.certify.certificate import certify
 from optimizer.certify.exact import exact_dot
+from optimizer.explain.certified_night import best_savings
 from optimizer.explain.outcomes import find_outcomes
 from optimizer.model.lane_tree import lane_use
 from optimizer.model.reasons import Reason
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from optimizer.build.lanes import Place
     from optimizer.model.problem import Problem
     from optimizer.solvers.network.blocks import Part
+
+
+#: Stands for the best saving where there is no order.
+NONE = -(2**62)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +70,8 @@ def prove_block(block: int, problem: Problem, verdict: DecidingPrices) -> Part:
     dict
         ``primal`` and ``surplus``, micro-CNY; parcels by merchant (``used``), by lane
         (``lane_use``) and by reason (``reasons``); orders chosen twice (``num_twice``);
-        what parcels save that are kept back (``kept_back``).
+        what parcels save that are kept back (``kept_back``); the most that an order
+        saves, and one that has a place (``best``; ``NONE``: there is none).
     """
     solution = decided(block, problem, verdict)
     proof = certify(problem, solution)
@@ -74,6 +80,8 @@ def prove_block(block: int, problem: Problem, verdict: DecidingPrices) -> Part:
     order = np.searchsorted(problem.option_start, solution.chosen, side="right") - 1
     merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
     outcomes = find_outcomes(problem, solution, _bare(block, problem, verdict), None, 0)
+    of_all = best_savings(problem, outcomes)
+    best = of_all.of_all, of_all.with_place
     return {
         "primal": np.int64(proof.primal_bound),
         "surplus": np.int64(proof.dual_bound - limits),
@@ -82,6 +90,7 @@ def prove_block(block: int, problem: Problem, verdict: DecidingPrices) -> Part:
         "num_twice": np.sum(np.diff(order) == 0),
         "reasons": np.bincount(outcomes.reason, minlength=len(Reason)),
         "kept_back": outcomes.saving[outcomes.reason == Reason.HELD_OUT].sum(),
+        "best": np.array([NONE if one is None else one for one in best]),
     }
 
 

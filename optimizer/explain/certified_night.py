@@ -13,7 +13,7 @@ from optimizer.model.frozen import freeze_arrays
 from optimizer.model.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import polars as pl
     from numpy.typing import NDArray
@@ -106,17 +106,44 @@ class CertifiedNight:
 def _nobody(intake: Intake, outcomes: Outcomes) -> Iterator[CodedWarning]:
     """Why no parcel is chosen."""
     counts = np.bincount(outcomes.reason, minlength=len(Reason)).tolist()
+    best = best_savings(intake.problem, outcomes)
+    return why_nobody(counts, best, intake)
+
+
+def why_nobody(
+    counts: Sequence[int], best: Best, intake: Intake
+) -> Iterator[CodedWarning]:
+    """
+    Why no parcel is chosen.
+
+    Parameters
+    ----------
+    counts
+        Orders by :class:`~optimizer.model.reasons.Reason`.
+    best, intake
+        What the best orders would save, and the night.
+    """
     by_name = {reason.name: counts[reason] for reason in Reason}
     del by_name[Reason.QUARANTINED.name]
-    problem = intake.problem
+    return nobody_chosen(by_name, best, intake.params)
+
+
+def best_savings(problem: Problem, outcomes: Outcomes) -> Best:
+    """
+    What the best orders would save, of all and of those that have a place.
+
+    Parameters
+    ----------
+    problem, outcomes
+        A night, or a block of one.
+    """
     has_place = outcomes.is_priced & outcomes.has_room
     merchant = np.repeat(np.arange(len(problem.cap)), np.diff(problem.merchant_start))
     has_place[problem.row[problem.cap[merchant] == 0]] = False
-    best = Best(
+    return Best(
         of_all=_largest(outcomes.saving[outcomes.is_priced]),
         with_place=_largest(outcomes.saving[has_place]),
     )
-    return nobody_chosen(by_name, best, intake.params)
 
 
 def _largest(saving: NDArray[np.int64]) -> int | None:

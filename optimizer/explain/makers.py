@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from optimizer.contracts.tables import (
     BANK,
@@ -54,6 +53,8 @@ if TYPE_CHECKING:
     from optimizer.build.assemble import Names
     from optimizer.contracts.columns import Table
     from optimizer.explain.certified_night import CertifiedNight
+
+Given = TypeVar("Given")
 
 #: Tables that are made of the certified night; ``None``: it has none such.
 OF_NIGHT: Mapping[Table, Callable[[CertifiedNight], pl.DataFrame | None]] = {
@@ -109,11 +110,53 @@ def sorted_decisions(
         The columns of the decisions table, ``region_id``, ``lane`` and ``load``; all
         rows of a merchant in one of them.
     """
-    made |= {table.file: [] for table in (*OF_DECISIONS, *OF_ROWS)}
-    names, index = night.names, RowIndex()
+    names = night.names
     blocks = merchant_blocks(night.named(), names.row_merchant, scratch)
-    decide = partial(_decide, night)
-    for block in made_ahead(decide, blocks, count_blocks(len(names.status))):
+
+    def decide(block: pl.DataFrame) -> pl.DataFrame:
+        return decisions_table(sorted_block(block), night.outcomes, names)
+
+    yield from published_decisions(
+        decide, blocks, count_blocks(len(names.status)), names, made
+    )
+
+
+def published_decisions(
+    decide: Callable[[Given], pl.DataFrame],
+    blocks: Iterable[Given],
+    num_blocks: int,
+    names: Names,
+    made: dict[str, list[pl.DataFrame]],
+) -> Iterator[pl.DataFrame]:
+    """
+    Decisions of blocks of whole merchants, and what is published of each.
+
+    Parameters
+    ----------
+    decide
+        Gives the decisions of a block, by merchant and ``order_id``, with
+        ``region_id``, ``lane`` and ``load``; called in threads.
+    blocks
+        In the order of their merchants.
+    num_blocks
+        How many there are, about.
+    names
+        With the places of the lanes.
+    made
+        As of :func:`sorted_decisions`.
+
+    Yields
+    ------
+    pl.DataFrame
+        As of :func:`sorted_decisions`.
+    """
+    made |= {table.file: [] for table in (*OF_DECISIONS, *OF_ROWS)}
+    index = RowIndex()
+
+    def of_block(block: Given) -> _DecidedBlock:
+        return _with_made(decide(block), names)
+
+    for block in made_ahead(of_block, blocks, num_blocks):
         for file, frame in block.made.items():
             made[file].append(frame)
         index.add(block.decisions, block.keys)
@@ -131,8 +174,7 @@ class _DecidedBlock:
     keys: NDArray[np.uint64]
 
 
-def _decide(night: CertifiedNight, named: pl.DataFrame) -> _DecidedBlock:
-    """Sort a block of orders, and say what became of each."""
-    decisions = decisions_table(sorted_block(named), night.outcomes, night.names)
-    made = {t.file: make(decisions, night.names) for t, make in OF_DECISIONS.items()}
+def _with_made(decisions: pl.DataFrame, names: Names) -> _DecidedBlock:
+    """Decisions with the tables that are made of them."""
+    made = {t.file: make(decisions, names) for t, make in OF_DECISIONS.items()}
     return _DecidedBlock(decisions, made, order_keys(decisions["order_id"])[0])

@@ -57,7 +57,8 @@ def merchant_blocks(
         whole = pl.concat(list(frames))
         yield _with_merchant(whole, row_merchant)
         return
-    block_of = _block_of(row_merchant)
+    counts = np.bincount(row_merchant[row_merchant >= 0])
+    block_of = block_of_merchants(counts)
     parts: list[list[pl.DataFrame]] = [[] for _ in range(int(block_of.max()) + 1)]
     if num_rows <= MOST_IN_MEMORY:
         for frame in frames:
@@ -70,9 +71,15 @@ def merchant_blocks(
     yield from _by_disk(frames, row_merchant, block_of, scratch)
 
 
-def _block_of(row_merchant: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Block of each merchant: whole merchants in order, about as many rows in each."""
-    counts = np.bincount(row_merchant[row_merchant >= 0])
+def block_of_merchants(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """
+    Block of each merchant: whole merchants in order, about as many rows in each.
+
+    Parameters
+    ----------
+    counts
+        ``(num_merchants,) int64``: rows of each.
+    """
     begins = (np.cumsum(counts) - counts) // BLOCK_ROWS
     has_rows = counts > 0
     block = np.zeros(len(counts), np.int64)

@@ -14,7 +14,9 @@ from optimizer.contracts.tables import FIGURES, NIGHTS
 from optimizer.explain.makers import night_tables, sorted_decisions
 from optimizer.explain.week import nights_table
 from optimizer.night.decided import decided
+from optimizer.night.folders import published_version
 from optimizer.night.publish import Contents
+from optimizer.night.state.reconcile import output_of
 from optimizer.report import report_figures
 
 if TYPE_CHECKING:
@@ -60,10 +62,30 @@ def contents_of(
         Gives entries of the record that need the written tables.
     """
     night = solved.night
-    tables = night_tables(night)
+    decisions = partial(sorted_decisions, night)
+    tables = tables_with_record(night_tables(night), record, earlier)
+    return Contents(decisions, tables, audit_text, told)
+
+
+def tables_with_record(
+    of_night: Mapping[str, pl.DataFrame],
+    record: Mapping[str, Any],
+    earlier: list[Mapping[str, Any]],
+) -> dict[str, pl.DataFrame]:
+    """
+    Add to a night's tables those that are made of its record.
+
+    Parameters
+    ----------
+    of_night
+        From :func:`~optimizer.explain.makers.night_tables`.
+    record, earlier
+        As for :func:`contents_of`.
+    """
+    tables = dict(of_night)
     for table, make in OF_RECORD.items():
         tables[table.file] = make(record, earlier, tables)
-    return Contents(partial(sorted_decisions, night), tables, audit_text, told)
+    return tables
 
 
 def record_of(
@@ -71,7 +93,6 @@ def record_of(
     day: dt.date,
     solved: Solved,
     found: ResolvedNight,
-    replaces: Path | None,
 ) -> dict[str, Any]:
     """
     Make the record of a night, ``run.json``.
@@ -80,10 +101,10 @@ def record_of(
     ----------
     config, day, solved, found
         The night.
-    replaces
-        The version that was published for the date before, if any.
     """
+    assert config.output is not None
     night = solved.night
+    replaces = published_version(output_of(config.output, day), day)
     num_rows = {used.name: used.num_rows for used in night.inputs}
     num_rows |= found.num_delivery_rows
     read_as = {**found.read_as, **{used.name: used.read_as for used in night.inputs}}

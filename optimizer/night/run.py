@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from optimizer.config import Config
-    from optimizer.night.api import Solved
+    from optimizer.night.publish import Contents
     from optimizer.night.repair import RepairedInputs
     from optimizer.night.resolve import ResolvedNight
     from optimizer.night.state.database import StateDatabase
@@ -60,6 +60,18 @@ if TYPE_CHECKING:
 if TYPE_CHECKING:
     FindAlerts = Callable[
         [Config, dt.date, Mapping[str, Any], Path | None], list[dict[str, Any]]
+    ]
+    #: Decides a night that was found: with the configuration, the date, the folder of
+    #: an earlier run to start from, and what is called with the name of each stage.
+    DecideNight = Callable[
+        [
+            "ResolvedNight",
+            Config,
+            dt.date,
+            "Path | None",
+            "Callable[[str], None] | None",
+        ],
+        "DecidedNight",
     ]
 
 logger = logging.getLogger(__name__)
@@ -84,6 +96,31 @@ class Around:
     audit_text: Callable[[Mapping[str, Any]], str]
     find_alerts: FindAlerts
     false_writing: Callable[[Path], list[str]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecidedNight:
+    """
+    A night that is decided and proved good enough, whoever decided it.
+
+    Attributes
+    ----------
+    record
+        Of the night; what is known later is added to it.
+    contents
+        Gives what is published, from the records of the week before, and what
+        :func:`~optimizer.night.record.contents_of` takes beside them.
+    """
+
+    record: dict[str, Any]
+    contents: Callable[
+        [
+            list[Mapping[str, Any]],
+            Callable[[Mapping[str, Any]], str],
+            Callable[[Path], Mapping[str, Any]],
+        ],
+        Contents,
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +160,10 @@ def run_night(  # noqa: PLR0913 - what a run may be asked for, by name
     previous: Path | None = None,
     changes: Mapping[str, Path] | None = None,
     progress: Callable[[str], None] | None = None,
+    decide: DecideNight | None = None,
 ) -> RunReport:
     """
-    Run a date on this machine and publish it if it is proved good enough.
+    Run a date and publish it if it is proved good enough.
 
     Parts outside this room are passed in: :func:`optimizer.job.run_date` does that.
 
@@ -154,6 +192,8 @@ def run_night(  # noqa: PLR0913 - what a run may be asked for, by name
         were, and it is replaced and kept aside. ``None``: the configured inputs.
     progress
         Called with the name of each stage.
+    decide
+        Decides the night; left out: :func:`decide_here`.
 
     Raises
     ------
@@ -174,6 +214,7 @@ def run_night(  # noqa: PLR0913 - what a run may be asked for, by name
         When the night is published, and a copy of it did not arrive.
     """
     require_places(config)
+    decide = decide or decide_here
     assert config.output is not None
     output = output_of(config.output, day)
     if changes is not None and previous is None:
@@ -193,7 +234,7 @@ def run_night(  # noqa: PLR0913 - what a run may be asked for, by name
                 ledger, config, day, previous, progress, None, repaired=repaired
             ) as found,
         ):
-            _, record = _solve(found, config, day, previous, progress)
+            record = decide(found, config, day, previous, progress).record
             refuse_change(found.snapshot)
         if repaired is not None:
             record["repaired"] = repaired.record
@@ -229,7 +270,8 @@ def run_night(  # noqa: PLR0913 - what a run may be asked for, by name
             if not is_forced and repaired is None:
                 raise ConfigError(already_words(output, day, before, found.identity))
             refuse_if_relied_on(ledger, day, "replaced")
-        solved, record = _solve(found, config, day, previous, progress)
+        night = decide(found, config, day, previous, progress)
+        record = night.record
         if repaired is not None:
             record["repaired"] = repaired.record
         record["run_measurements"]["evidence_head"] = head_of(state)
@@ -239,7 +281,7 @@ def run_night(  # noqa: PLR0913 - what a run may be asked for, by name
         turn = _turn(state, config, day, found, confirm)
         told = partial(_told, config, day, record, around.find_alerts)
         earlier = earlier_records(config, day)
-        contents = contents_of(solved, record, earlier, around.audit_text, told)
+        contents = night.contents(earlier, around.audit_text, told)
         contents = replace(contents, false_writing=around.false_writing)
         name = run_id(found.identity)
         run_dir = publish(
@@ -303,15 +345,21 @@ def _head(state: StateDatabase) -> dict[str, Any] | None:
         return None
 
 
-def _solve(
+def decide_here(
     found: ResolvedNight,
     config: Config,
     day: dt.date,
     previous: Path | None,
     progress: Callable[[str], None] | None,
-) -> tuple[Solved, dict[str, Any]]:
-    """Decide a night, check that it is good enough, and make its record."""
-    assert config.output is not None
+) -> DecidedNight:
+    """
+    Decide a night on this machine, check that it is good enough, and make its record.
+
+    Parameters
+    ----------
+    found, config, day, previous, progress
+        The night, as :func:`run_night` has it.
+    """
     solved = solve_night(
         found.fetched.paths,
         config,
@@ -321,8 +369,8 @@ def _solve(
         history=found.before.history,
     )
     check_release(solved.night.certificate, config)
-    replaces = published_version(output_of(config.output, day), day)
-    return solved, record_of(config, day, solved, found, replaces)
+    record = record_of(config, day, solved, found)
+    return DecidedNight(record, partial(contents_of, solved, record))
 
 
 @contextmanager

@@ -73,6 +73,18 @@ class Language:
     name: str
     catalogue: NullTranslations
 
+    @property
+    def between(self) -> str:
+        """
+        What stands between two sentences: Chinese ones end with their own room.
+
+        Examples
+        --------
+        >>> ENGLISH.between, CHINESE.between
+        (' ', '')
+        """
+        return "" if self.code.startswith("zh") else " "
+
     def day(self, date: str) -> str:
         """
         Say a date.

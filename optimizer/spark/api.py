@@ -3,55 +3,51 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from optimizer.build.assemble import Names
+from optimizer.build.carryover import EarlierNights
 from optimizer.build.eligibility import orders_table, require_columns
 from optimizer.build.experiment import make_experiment
-from optimizer.build.learned_probabilities import (
-    fulfilment_of,
-    model_of,
-    model_warnings,
-)
+from optimizer.build.learned_probabilities import fulfilment_of, model_of
 from optimizer.build.night import MAX_SALTS
 from optimizer.certify.certificate import Certificate
-from optimizer.certify.exact import exact_dot
 from optimizer.clock import StageClock
 from optimizer.config import as_config, as_day, objective_on, policy_on
-from optimizer.errors import CertificateError, DataError
-from optimizer.explain.amounts import cap_values, cny, lane_values
+from optimizer.contracts.tables import QUARANTINE
+from optimizer.errors import DataError
 from optimizer.explain.block_proof import DrawnPrices
 from optimizer.explain.sentences import explain_order
-from optimizer.explain.summary import experiment_numbers, night_numbers
-from optimizer.explain.tables import PLACE, places_frame
+from optimizer.explain.tables import lanes_table, merchants_table, places_frame
 from optimizer.io.asked_columns import asked_columns, contracts
 from optimizer.io.cells import cell_rules
 from optimizer.io.duplicates import KeyCollision
+from optimizer.io.merchant_order import block_of_merchants
 from optimizer.io.night_sources import open_night
 from optimizer.io.validate import QuarantineLog, checked_table
-from optimizer.model.reasons import Reason
-from optimizer.model.solution import Solution, Termination
-from optimizer.solvers.network.block_solve import BlockNight, merged, solve_core
+from optimizer.model.solution import Termination
+from optimizer.solvers.network.block_margins import find_block_margins, find_plan
+from optimizer.solvers.network.block_solve import BlockNight, solve_core
 from optimizer.spark.block_summary import (
     refuse_twin_names,
     set_limits,
     summarize_blocks,
 )
 from optimizer.spark.blocks import ALL_CELLS
+from optimizer.spark.driver_night import BuiltOnCluster, Read, driver_night
 from optimizer.spark.engine_keys import refuse_keys
 from optimizer.spark.files import FileTable
 from optimizer.spark.passes import (
     DECISION_ROWS,
+    Decided,
     SparkBlocks,
     decide,
 )
+from optimizer.spark.plan_rows import rows_of_plan
 from optimizer.spark.rows import Rules
 from optimizer.spark.shuffle import MAX_ROWS, prepare
+from optimizer.spark.sums import add_up, count_reasons, summary_of
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -60,16 +56,12 @@ if TYPE_CHECKING:
 
     import polars as pl
     import pyarrow as pa
-    from numpy.typing import NDArray
     from pyspark.sql import DataFrame
 
-    from optimizer.build.experiment import Experiment
     from optimizer.config import Config, PolicyRow
     from optimizer.contracts.warnings import CodedWarning
-    from optimizer.explain.block_proof import ProvingBlocks
+    from optimizer.explain.certified_night import CertifiedNight
     from optimizer.io.read import FarFiles, Source
-    from optimizer.solvers.network.block_solve import Core
-    from optimizer.solvers.network.blocks import DecidingPrices
     from optimizer.spark.block_summary import BlockSummary, NightLimits
     from optimizer.spark.shuffle import Prepared
 
@@ -106,8 +98,13 @@ class SparkNight:
         Rows of each table that was read, those in quarantine included.
     num_near, num_passes
         Orders that the driver gathered, and passes over all orders.
-    seconds
-        Wall seconds of each stage.
+    clock
+        Seconds and memory of each stage.
+    certified
+        What the driver has of it: plan, limits and proof, and no order that is not
+        chosen.
+    decided
+        What decides every order.
     prepared
         What is cached on the cluster; see :meth:`release`.
     """
@@ -125,8 +122,15 @@ class SparkNight:
     num_rows: Mapping[str, int]
     num_near: int
     num_passes: int
-    seconds: Mapping[str, float]
+    clock: StageClock
+    certified: CertifiedNight
+    decided: Decided
     prepared: Prepared
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """Wall seconds of each stage."""
+        return self.clock.seconds
 
     def explain(self, order_id: str, language: str = "en") -> str:
         """
@@ -159,6 +163,7 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
     date: dt.date | str | None = None,
     rows_per_block: int = MAX_ROWS,
     progress: Callable[[str], None] | None = None,
+    history: EarlierNights | None = None,
 ) -> SparkNight:
     """
     Choose the parcels that get premium delivery, on a Spark cluster.
@@ -184,6 +189,8 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         answer.
     progress
         Called with a line for each step.
+    history
+        What other nights left to this one; ``None``: nothing.
 
     Raises
     ------
@@ -200,6 +207,7 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
     day = as_day(date)
     policy = policy_on(settings, day)
     refuse_keys(settings, policy)
+    history = history or EarlierNights(day)
     experiment = make_experiment(settings.holdout, day, settings.objective)
     clock = StageClock(progress)
     with clock.stage("validate"):
@@ -216,8 +224,9 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         require_columns(sources["orders"], policy.eligibility)
         asked_columns(settings, sources)
         kept = fulfilment_of(objective_on(settings, policy), policy, sources, model)
+        small_log = QuarantineLog()
         checked = {
-            name: checked_table(sources[name], QuarantineLog())
+            name: checked_table(sources[name], small_log)
             for name in small
             if name in sources
         }
@@ -233,8 +242,15 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
             fulfilment=kept,
         )
         made, census, limits = _build(
-            orders, options, sources, checked["capacity"], rules, rows_per_block
+            orders,
+            options,
+            sources,
+            checked["capacity"],
+            rules,
+            rows_per_block,
+            history,
         )
+        rules = replace(rules, salt=made.salt)
     limit = float(settings.solver.time_limit_seconds)
     ends = time.monotonic() + limit
     blocks = SparkBlocks(made.blocks, limits.terms)
@@ -263,35 +279,62 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
     )
     with clock.stage("certify"):
         sums = add_up(blocks, field, near, verdict)
-    task = partial(decide, terms=limits.terms, verdict=verdict, places=limits.places)
-    rows = made.blocks.select(*ALL_CELLS).mapInArrow(task, DECISION_ROWS)
+        plan = find_plan(field, verdict, blocks)
+        margins = find_block_margins(
+            field, plan, verdict, blocks, settings.solver.num_threads
+        )
+    num_rows = {**made.num_rows} | {n: len(table) for n, table in checked.items()}
+    counts = count_reasons(sums, census, made.num_quarantined)
+    certified = driver_night(
+        Read(sources, num_rows, _sorted_quarantine(made), small_log),
+        BuiltOnCluster(rules, census, limits, history, experiment),
+        plan=plan,
+        sums=sums,
+        counts=counts,
+        margins=None if margins is None else margins.values,
+        find_rows=partial(
+            rows_of_plan, orders, sources["orders"], rules, limits.places
+        ),
+    )
+    decided = Decided(
+        terms=limits.terms,
+        verdict=verdict,
+        places=limits.places,
+        reach_of=None if margins is None else margins.reach_of,
+        rank_of=census.merchant_of,
+        part_of=block_of_merchants(census.there),
+    )
+    rows = made.blocks.select(*ALL_CELLS).mapInArrow(
+        partial(decide, night=decided), DECISION_ROWS
+    )
     return SparkNight(
         decisions=rows.sortWithinPartitions("order_id"),
-        merchants=_merchants_table(census, limits, sums, near),
-        lanes=_lanes_table(limits, sums, near),
+        merchants=merchants_table(certified),
+        lanes=lanes_table(certified),
         places=places_frame(limits.places),
         quarantine=made.quarantine,
         certificate=sums.certificate,
         termination=Termination("OPTIMAL"),
         policy=policy,
-        warnings=(*limits.warnings, *model_warnings(model, day)),
-        summary=_summary(
-            field,
-            census,
-            limits,
-            sums,
-            near,
-            num_quarantined=made.num_quarantined,
-            rules=rules,
-        )
-        | _experiment(experiment, sums),
-        num_rows={**made.num_rows}
-        | {name: len(table) for name, table in checked.items()},
+        warnings=certified.warnings,
+        summary=summary_of(certified, sums, counts),
+        num_rows=num_rows,
         num_near=near.num_near,
         num_passes=near.num_passes + 1,
-        seconds=clock.seconds,
+        clock=clock,
+        certified=certified,
+        decided=decided,
         prepared=made,
     )
+
+
+def _sorted_quarantine(made: Prepared) -> pl.DataFrame:
+    """Refused rows as one machine publishes them."""
+    import polars as pl
+
+    found = pl.DataFrame(pl.from_arrow(made.quarantine.toArrow()))
+    kinds = QUARANTINE.schema.items()
+    return found.select(pl.col(n).cast(t) for n, t in kinds).sort(pl.all())
 
 
 def _say_nothing(_: str) -> None:
@@ -314,6 +357,7 @@ def _build(
     capacity: pl.DataFrame,
     given: Rules,
     rows_per_block: int,
+    history: EarlierNights,
 ) -> tuple[Prepared, BlockSummary, NightLimits]:
     """Check, value and shuffle; with another salt if two ids share a key."""
     for salt in range(MAX_SALTS):
@@ -322,156 +366,10 @@ def _build(
         try:
             census = summarize_blocks(made.blocks)
             refuse_twin_names(census, capacity, given.merchants)
-            limits = set_limits(census, capacity, rules)
+            limits = set_limits(census, capacity, rules, history)
         except KeyCollision:
             made.release()
             continue
         made.settle()
-        return made, census, limits
+        return replace(made, salt=salt), census, limits
     raise DataError("order ids share keys under every salt; this cannot be by chance")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sums:
-    """
-    Totals of the executors' parts.
-
-    Attributes
-    ----------
-    certificate
-        The proof.
-    used, lane_used
-        Parcels by merchant and by lane.
-    reasons
-        ``(len(Reason),) int64``: orders that went to the solver, by reason.
-    kept_back
-        What the parcels save that the holdout keeps back, micro-CNY.
-    """
-
-    certificate: Certificate
-    used: NDArray[np.int64]
-    lane_used: NDArray[np.int64]
-    reasons: NDArray[np.int64]
-    kept_back: int
-
-
-def add_up(
-    blocks: ProvingBlocks, field: BlockNight, near: Core, verdict: DecidingPrices
-) -> Sums:
-    """
-    Add up the executors' parts of the certificate.
-
-    Parameters
-    ----------
-    blocks, field, near
-        Those who keep the orders, the night, and its proved plan.
-    verdict
-        Prices and ties that decide every order.
-
-    Raises
-    ------
-    CertificateError
-        When they do not prove the plan.
-    """
-    primal, num_twice, kept_back = 0, 0, 0
-    dual = exact_dot(field.slots, near.lane_price)
-    dual += exact_dot(field.cap, near.merchant_price)
-    used = np.zeros(len(field.cap), np.int64)
-    lane_used = np.zeros(len(field.slots), np.int64)
-    reasons = np.zeros(len(Reason), np.int64)
-    for block, part in blocks.prove(verdict).items():
-        primal, dual = primal + int(part["primal"]), dual + int(part["surplus"])
-        used[field.merchant_of[block]] += part["used"]
-        lane_used += part["lane_use"]
-        reasons += part["reasons"]
-        num_twice += int(part["num_twice"])
-        kept_back += int(part["kept_back"])
-    broken = {
-        "orders are chosen twice": num_twice,
-        "merchants are above their cap": int(np.sum(used > field.cap)),
-        "lanes are above their slots": int(np.sum(lane_used > field.slots)),
-    }
-    violations = tuple(f"{count:,} {what}" for what, count in broken.items() if count)
-    proof = Certificate(not violations, primal, dual, dual - primal, violations)
-    if not proof.is_optimal:
-        raise CertificateError(
-            f"the executors' sums do not prove the plan (gap {proof.gap:,} micro-CNY"
-            f"{''.join(f'; {v}' for v in violations)})"
-        )
-    return Sums(proof, used, lane_used, reasons, kept_back)
-
-
-def _experiment(experiment: Experiment, sums: Sums) -> dict[str, Any]:
-    """The part of the summary that only nights with a holdout have."""
-    if not experiment.is_random:
-        return {}
-    chance = {"kept_back": -sums.kept_back, "explored": 0, "reserved": 0}
-    held = int(sums.reasons[Reason.HELD_OUT])
-    return experiment_numbers(chance, Counter({("policy", Reason.HELD_OUT): held}))
-
-
-def _summary(
-    field: BlockNight,
-    census: BlockSummary,
-    limits: NightLimits,
-    sums: Sums,
-    near: Core,
-    *,
-    num_quarantined: int,
-    rules: Rules,
-) -> dict[str, Any]:
-    counts = sums.reasons + census.statuses[: len(Reason)]
-    counts[Reason.QUARANTINED] = num_quarantined
-    plan = Solution(
-        np.zeros(0, np.int64),
-        lane_price=near.lane_price,
-        merchant_price=near.merchant_price,
-        termination=Termination("OPTIMAL"),
-    )
-    worth = sums.certificate.primal_bound - sums.kept_back
-    hollow = merged(field)
-    no_rows = np.zeros(0, np.uint8)
-    index = Names(
-        merchant_ids=(),
-        merchant_num_orders=limits.num_orders,
-        places=limits.places,
-        uncovered=(),
-        status=no_rows,
-        row_merchant=no_rows.astype(np.int32),
-        merchant_num_open=census.num_open,
-    )
-    numbers = night_numbers(counts.tolist(), worth, hollow, plan, index, rules.policy)
-    return numbers | {"problem_class": hollow.problem_class}
-
-
-def _merchants_table(
-    census: BlockSummary, limits: NightLimits, sums: Sums, near: Core
-) -> pl.DataFrame:
-    import polars as pl
-
-    return pl.DataFrame(
-        {
-            "merchant_id": pl.Series(census.merchant_ids, dtype=pl.String),
-            "num_orders": limits.num_orders,
-            "cap": limits.cap,
-            "used": sums.used,
-            "slack": limits.cap - sums.used,
-            "shadow_price_cny": cny(near.merchant_price),
-            **cap_values(None, len(limits.cap)),
-        }
-    )
-
-
-def _lanes_table(limits: NightLimits, sums: Sums, near: Core) -> pl.DataFrame:
-    import polars as pl
-
-    terms = limits.terms
-    frame = places_frame(limits.places).with_columns(
-        in_flight=pl.lit(0, pl.Int64),
-        slots=terms.slots,
-        used=sums.lane_used,
-        slack=terms.slots - sums.lane_used,
-        shadow_price_cny=cny(near.lane_price),
-        **lane_values(None, len(terms.slots)),
-    )
-    return frame.sort(list(PLACE), nulls_last=False)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from optimizer.build.capacity import CapacityRow
+    from optimizer.build.carryover import Bank
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.spark.rows import Rules
 
@@ -172,8 +173,16 @@ class NightLimits:
         Names of the lanes.
     terms
         Lanes, and caps by block.
+    bank
+        The cap bank's part of the night, with carryover.
+    in_flight
+        ``(num_lanes,) int64``: slots that parcels of other nights take.
+    uncovered
+        Places that parcels go to and no capacity row covers.
+    unfound
+        Names of tables and rules that the night does not have.
     warnings
-        What a person should look at.
+        What else a person should look at.
     """
 
     num_orders: NDArray[np.int64]
@@ -181,14 +190,28 @@ class NightLimits:
     has_budget: NDArray[np.bool_] | None
     places: tuple[Place, ...]
     terms: Terms
+    bank: Bank | None
+    in_flight: NDArray[np.int64]
+    uncovered: tuple[Place, ...]
+    unfound: tuple[CodedWarning, ...]
     warnings: tuple[CodedWarning, ...]
 
 
 def set_limits(
-    census: BlockSummary, capacity: pl.DataFrame, rules: Rules
+    census: BlockSummary,
+    capacity: pl.DataFrame,
+    rules: Rules,
+    history: EarlierNights | None = None,
 ) -> NightLimits:
     """
     Make caps and lanes, as :func:`optimizer.build.assemble.build_problem` does.
+
+    Parameters
+    ----------
+    census, capacity, rules
+        Merchants and places of all blocks, the checked capacity table, and the rules.
+    history
+        Carry-over from other nights; ``None``: nothing.
 
     Raises
     ------
@@ -198,7 +221,7 @@ def set_limits(
     KeyCollision
         When two places share a key.
     """
-    history = EarlierNights(rules.day)
+    history = history or EarlierNights(rules.day)
     made = merchant_caps(
         there=census.there,
         eligible=census.eligible,
@@ -209,7 +232,7 @@ def set_limits(
         history=history,
     )
     rows = read_capacity(capacity, ())
-    rows, _ = rows_tonight(rows, rules.config.capacity, (), history)
+    rows, taken = rows_tonight(rows, rules.config.capacity, (), history)
     lanes, beside = split_rows(rows, census.places)
     odd = [row.name for row in rows if row.min_parcels or _is_dated(row)]
     odd += [row.name for row in beside]
@@ -243,8 +266,11 @@ def set_limits(
         has_budget=made.has_budget,
         places=forest.places,
         terms=terms,
+        bank=made.bank,
+        in_flight=np.array([taken.get(place, 0) for place in forest.places], np.int64),
+        uncovered=forest.uncovered,
+        unfound=tuple(_unfound(census, capacity, rules)),
         warnings=(
-            *_unfound(census, capacity, rules),
             *warn_uncovered(forest.uncovered, is_open=is_open),
             *made.warnings,
             *warn_unknown(census.names["carrier_id"], rules.policy.carriers),

@@ -38,11 +38,14 @@ class Refused:
         Why, and what to do instead.
     takes
         Values that it takes all the same; the default value always.
+    only_far
+        Whether it is refused only where the driver does not see the night's files.
     """
 
     name: str
     instead: str
     takes: tuple[str, ...] = ()
+    only_far: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +59,13 @@ class Irrelevant:
         As of :class:`Refused`.
     why
         Why that is right.
+    only_far
+        Whether it is honoured where the driver sees the night's files.
     """
 
     name: str
     why: str
+    only_far: bool = False
 
 
 _TABLES = ("orders", "capacity", "options", "merchants")
@@ -120,9 +126,10 @@ HONOURED_KEYS = (
 REFUSED_KEYS = (
     Refused(
         "policy.cap.rounding",
-        f"carryover counts on other nights, which a cluster does not; {LOCAL}, or let "
-        "it be floor or pooled",
+        f"carryover counts on other nights, which are not there; {LOCAL}, or let it "
+        "be floor or pooled",
         ("floor", "pooled"),
+        only_far=True,
     ),
     Refused("policy.cap.group", f"owner: {PACKING}"),
     Refused("policy.subsidy_budget_cny", PACKING),
@@ -139,28 +146,32 @@ REFUSED_KEYS = (
     ),
     Refused(
         "inputs.deliveries",
-        f"it frees slots of other nights, which a cluster does not count; {LOCAL}",
+        f"it frees slots of other nights, which are not there; {LOCAL}",
+        only_far=True,
     ),
     Refused(
         "inputs.wait_minutes",
         "a cluster is not held while nothing comes; let the scheduler wait for the "
         "inputs, and start the run then",
+        only_far=True,
     ),
     Refused(
         "inputs.when_capacity_is_late",
         "yesterdays_capacity needs a wait; let the scheduler choose the file",
+        only_far=True,
     ),
     Refused("capacity.attributes", PACKING),
     Refused("capacity.resources", PACKING),
     Refused("capacity.count", f"expected and quantile: {PACKING}"),
     Refused(
         "capacity.counted_on",
-        f"ship and delivery count on other nights, which a cluster does not; {LOCAL}",
+        f"ship and delivery count slots by day, which a cluster does not; {LOCAL}",
     ),
     Refused(
         "files.mode",
         "the rights of what executors write are those of their file system; set them "
         "there (of a folder, a bucket, or by fs.permissions.umask-mode)",
+        only_far=True,
     ),
     Refused(
         "solver.method",
@@ -174,17 +185,20 @@ REFUSED_KEYS = (
     Refused("solver.keep_previous", f"a cluster reads no earlier night; {LOCAL}"),
     Refused(
         "state.url",
-        "a cluster's nights count on no other, so they have no state; leave it out",
+        "such nights count on no other, so they have no state; leave it out",
+        only_far=True,
     ),
     Refused(
         "operations.alerts.splitting.columns",
         f"the alert reads the orders on one machine; {LOCAL}",
+        only_far=True,
     ),
     Refused("fairness", PACKING),
     Refused(
         "outputs",
         "executors write the tables where output says; copy them from there, or have "
         "the catalogue point there",
+        only_far=True,
     ),
     Refused(
         "outbox",
@@ -193,7 +207,7 @@ REFUSED_KEYS = (
 )
 #: Keys that change nothing.
 IRRELEVANT_KEYS = (
-    Irrelevant("policy.cap.window_days", "of carryover, which is refused"),
+    Irrelevant("policy.cap.window_days", "of carryover, which is refused", True),
     Irrelevant("objective.num_draws", "of thompson, which is refused"),
     *(
         Irrelevant(
@@ -209,24 +223,27 @@ IRRELEVANT_KEYS = (
     Irrelevant("capacity.quantile", "of capacity.count, which is refused"),
     Irrelevant("capacity.lead_days", "of capacity.counted_on, which is refused"),
     Irrelevant("capacity.in_flight_days", "of capacity.counted_on, which is refused"),
-    Irrelevant("report", "a cluster writes no report"),
+    Irrelevant("report", "executors write no report", True),
     Irrelevant("solver.relative_gap", "a cluster stops at the optimum alone"),
     Irrelevant("publish", "a cluster publishes the proved optimum or nothing"),
-    Irrelevant("keep", "`optimizer prune` removes nights of one machine alone"),
+    Irrelevant("keep", "`optimizer prune` removes nights that it sees alone", True),
     *(
         Irrelevant(
             f"operations.alerts.{name}",
-            "a cluster does not compare a night with those before it",
+            "the nights before it are not there to be compared with",
+            only_far=True,
         )
         for name in ("input_change", "dead_lane_nights")
     ),
     *(
-        Irrelevant(f"operations.alerts.splitting.{name}", "of its columns, refused")
+        Irrelevant(
+            f"operations.alerts.splitting.{name}", "of its columns, refused", True
+        )
         for name in ("below_cny", "group_size")
     ),
     Irrelevant("pin_priority", 'of pins to "must", which are refused'),
     Irrelevant("on_conflict", "nothing that is not refused can clash"),
-    Irrelevant("acceptance", "`optimizer accept` reads nights of one machine"),
+    Irrelevant("acceptance", "`optimizer accept` reads nights that it sees", True),
     *(
         Irrelevant(f"learning.{name}", _LEARN)
         for name in (
@@ -242,7 +259,7 @@ REFUSED_COLUMNS = (
     Refused("options.load", f"above 1: {PACKING}"),
     Refused("capacity.service_date", f"a date: {PACKING}"),
     Refused("capacity.min_parcels", f"above 0: {PACKING}"),
-    Refused("deliveries", "of inputs.deliveries, which is refused"),
+    Refused("deliveries", "of inputs.deliveries, which is refused", only_far=True),
 )
 #: Columns that change nothing.
 IRRELEVANT_COLUMNS = (
@@ -317,7 +334,7 @@ def said_of(
     return next((found[place] for place in around if place in found), None)
 
 
-def refuse_keys(config: Config, policy: PolicyRow) -> None:
+def refuse_keys(config: Config, policy: PolicyRow, *, is_near: bool = True) -> None:
     """
     Refuse rules that a cluster does not support: they would be silently ignored.
 
@@ -327,13 +344,16 @@ def refuse_keys(config: Config, policy: PolicyRow) -> None:
         Of the night.
     policy
         The row in force; others may ask for anything.
+    is_near
+        Whether the driver sees the inputs, and where the night is published.
 
     Raises
     ------
     ConfigError
         Naming each key, and what to do instead.
     """
-    found = [entry for entry in REFUSED_KEYS if _is_asked(entry, config, policy)]
+    refused = [entry for entry in REFUSED_KEYS if not (entry.only_far and is_near)]
+    found = [entry for entry in refused if _is_asked(entry, config, policy)]
     if found:
         said = "; ".join(f"{entry.name}: {entry.instead}" for entry in found)
         raise ConfigError(f"engine: spark does not take {said}")
@@ -386,7 +406,8 @@ def _rows(
 def _told(entry: Refused | Irrelevant | None) -> str:
     if entry is None:
         return "honoured | "
+    near = "honoured near; far " if entry.only_far else ""
     if isinstance(entry, Irrelevant):
-        return f"irrelevant | {entry.why}"
+        return f"{near}irrelevant | {entry.why}"
     takes = f", but for {', '.join(entry.takes)}" if entry.takes else ""
-    return f"refused{takes} | {entry.instead}"
+    return f"{near}refused{takes} | {entry.instead}"

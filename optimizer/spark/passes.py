@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +14,19 @@ from optimizer.solvers.network.blocks import bound_block, decided, screen_block
 from optimizer.spark.blocks import PASS_CELLS, block_index, open_block, pack, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    import polars as pl
     import pyarrow as pa
+    from numpy.typing import NDArray
     from pyspark.sql import DataFrame
 
+    from optimizer.build.assemble import Names
     from optimizer.build.lanes import Place
+    from optimizer.explain.outcomes import Outcomes
     from optimizer.model.problem import Problem
     from optimizer.solvers.network.blocks import CapPrices, DecidingPrices, Part, Screen
+    from optimizer.solvers.network.margins import Reach
     from optimizer.spark.blocks import Terms
 
 RESULT = "block int, result binary"
@@ -113,11 +118,38 @@ def _rows(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
             yield batch.slice(at, 1).to_pylist()[0]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Decided:
+    """
+    What decides every order of a night, and what is needed to tell it.
+
+    Attributes
+    ----------
+    terms
+        Lanes and caps of the whole night.
+    verdict
+        Prices and ties.
+    places
+        Names of the lanes, by number.
+    reach_of
+        By block, the distances that its orders' margins are measured by; ``None``: of
+        margins only the ends that prices give are known.
+    rank_of
+        By block, the number of each of its merchants among all, ascending by id.
+    part_of
+        ``(num_merchants,) int64``: in which part of the decisions each merchant is.
+    """
+
+    terms: Terms
+    verdict: DecidingPrices
+    places: tuple[Place, ...]
+    reach_of: Mapping[int, Reach] | None
+    rank_of: Mapping[int, NDArray[np.int64]]
+    part_of: NDArray[np.int64]
+
+
 def decide(
-    batches: Iterable[pa.RecordBatch],
-    terms: Terms,
-    verdict: DecidingPrices,
-    places: tuple[Place, ...],
+    batches: Iterable[pa.RecordBatch], night: Decided
 ) -> Iterator[pa.RecordBatch]:
     """
     Turn blocks into ``DECISION_ROWS``.
@@ -126,35 +158,88 @@ def decide(
     ----------
     batches
         Rows of ``BLOCK``.
-    terms
-        Lanes and caps of the whole night.
-    verdict
-        Prices and ties that decide every order.
-    places
-        Names of the lanes, by number.
+    night
+        What decides every order.
     """
+    from optimizer.explain.tables import decisions_table
+    from optimizer.spark.rows import in_schema
+
+    for row in _rows(batches):
+        names, outcomes, index = _told(row, night)
+        for part in names.iter_slices(DECISION_BATCH):
+            yield from in_schema(decisions_table(part, outcomes, index), DECISION_ROWS)
+
+
+def decide_parts(
+    batches: Iterable[pa.RecordBatch], night: Decided
+) -> Iterator[pa.RecordBatch]:
+    """
+    Turn blocks into ``PART_ROWS``: pieces of the parts that a night is published in.
+
+    Parameters
+    ----------
+    batches
+        Rows of ``BLOCK``.
+    night
+        What decides every order.
+    """
+    import io
+
+    import polars as pl
+    import pyarrow as pa
+
+    from optimizer.explain.tables import decisions_table
+    from optimizer.io.merchant_order import sorted_block
+
+    for row in _rows(batches):
+        names, outcomes, index = _told(row, night)
+        rank = night.rank_of[row["block"]][index.row_merchant]
+        named = names.with_columns(
+            merchant=pl.Series(rank.astype(np.int32)),
+            part=pl.Series(night.part_of[rank], dtype=pl.Int32),
+        )
+        for mine in named.partition_by("part", maintain_order=True):
+            ordered = sorted_block(mine)
+            told = decisions_table(ordered, outcomes, index)
+            rows = io.BytesIO()
+            told.with_columns(ordered["merchant"]).write_ipc(rows, compression="lz4")
+            cells = {
+                "part": pa.array([ordered["part"][0]], pa.int32()),
+                "rows": pa.array([rows.getvalue()], pa.binary()),
+            }
+            yield pa.RecordBatch.from_pydict(cells)
+
+
+#: A piece of a part of the decisions.
+PART_ROWS = "part int, rows binary"
+
+
+def _told(
+    row: Mapping[str, Any], night: Decided
+) -> tuple[pl.DataFrame, Outcomes, Names]:
+    """Names, outcomes and index of a block; rows are its own, from 0."""
     import io
 
     import polars as pl
 
     from optimizer.explain.outcomes import find_outcomes
-    from optimizer.explain.tables import decisions_table
-    from optimizer.spark.rows import in_schema
+    from optimizer.solvers.network.block_margins import only_orders
 
-    for row in _rows(batches):
-        block = row["block"]
-        problem = open_block(block, row["numbers"], terms)
-        solution = decided(block, problem, verdict)
-        index = block_index(
-            row["status"], row["merchants"], places, budgets_of(block, verdict)
-        )
-        if isinstance(verdict, DrawnPrices):
-            index = replace(index, experiment=verdict.experiment)
-        problem = replace(problem, row=np.flatnonzero(index.status == OPEN))
-        outcomes = find_outcomes(problem, solution, index, None, 0)
-        named = pl.read_ipc(io.BytesIO(row["names"])).with_row_index("row")
-        for part in named.iter_slices(DECISION_BATCH):
-            yield from in_schema(decisions_table(part, outcomes, index), DECISION_ROWS)
+    block, verdict = row["block"], night.verdict
+    problem = open_block(block, row["numbers"], night.terms)
+    solution = decided(block, problem, verdict)
+    index = block_index(
+        row["status"], row["merchants"], night.places, budgets_of(block, verdict)
+    )
+    if isinstance(verdict, DrawnPrices):
+        index = replace(index, experiment=verdict.experiment)
+    problem = replace(problem, row=np.flatnonzero(index.status == OPEN))
+    margins = None
+    if night.reach_of is not None:
+        margins = only_orders(problem, solution.chosen, night.reach_of[block])
+    outcomes = find_outcomes(problem, solution, index, margins, 0)
+    names = pl.read_ipc(io.BytesIO(row["names"])).with_row_index("row")
+    return names, outcomes, index
 
 
 #: Rows of decisions that an executor makes at a time.

@@ -11,6 +11,7 @@ import sys
 from contextlib import ExitStack
 from dataclasses import asdict
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.build.eligibility import orders_table
@@ -23,6 +24,7 @@ from optimizer.io.asked_columns import contracts
 from optimizer.io.cells import cell_rules
 from optimizer.io.mapping import as_written
 from optimizer.io.read import fingerprint, open_source
+from optimizer.night.inputs import configured_paths
 from optimizer.night.run import RunReport
 from optimizer.spark.api import allocate
 from optimizer.spark.engine_keys import refuse_keys
@@ -31,6 +33,7 @@ from optimizer.spark.files import FileTable, copied_table, open_files
 from optimizer.spark.lease import date_lease
 from optimizer.spark.write import (
     cluster_errors,
+    is_seen,
     publish,
     published_record,
     read_table,
@@ -51,6 +54,29 @@ ENGINE = "engine: spark"
 #: Where Spark looks for the Python of its tasks.
 PYTHON = "PYSPARK_PYTHON"
 _LIBRARIES = ("numba", "numpy", "polars", "pyarrow", "pydantic", "pyspark")
+
+
+def is_near(config: Config, day: dt.date) -> bool:
+    """
+    Whether this process sees a night's inputs, and where it is published.
+
+    Then everything around the solve is done as on one machine. Folders of files, and
+    addresses, are the cluster's.
+
+    Parameters
+    ----------
+    config
+        With ``inputs`` and ``output``.
+    day
+        The business date.
+    """
+    if config.inputs is None or config.output is None:
+        return True
+    paths = configured_paths(config, day).values()
+    is_ours = config.spark.table_format == "parquet" and is_seen(
+        expand_date(config.output, day)
+    )
+    return is_ours and not any("://" in path or Path(path).is_dir() for path in paths)
 
 
 def run_on_spark(
@@ -90,7 +116,7 @@ def run_on_spark(
     """
     if config.inputs is None or config.output is None:
         raise ConfigError("a nightly run needs inputs and output in the configuration")
-    refuse_keys(config, policy_on(config, day))
+    refuse_keys(config, policy_on(config, day), is_near=False)
     session = start_session()
     folder = f"{expand_date(config.output, day).rstrip('/')}/{day.isoformat()}"
     with cluster_errors(folder), ExitStack() as held:

@@ -67,6 +67,8 @@ class Prepared:
         Rows of each large table.
     cached
         DataFrames that only the blocks and the quarantine need.
+    salt
+        Of the order keys.
     """
 
     blocks: DataFrame
@@ -74,6 +76,7 @@ class Prepared:
     num_quarantined: int
     num_rows: Mapping[str, int]
     cached: tuple[DataFrame, ...]
+    salt: int = 0
 
     def settle(self) -> None:
         """Keep the quarantine, and free the intermediate data."""
@@ -149,7 +152,7 @@ def _checked_orders(
     """Orders checked and encoded, cached; and how many there are."""
     source, is_choice = sources["orders"], "options" in sources
     task = partial(check_orders, source=source, rules=rules, is_choice=is_choice)
-    checked = _map_frames(orders, source, task, ORDER_ROWS).persist()
+    checked = map_frames(orders, source, task, ORDER_ROWS).persist()
     counts = _refuse_broken(checked, "orders", rules)
     _refuse_repeats(checked)
     return checked, counts
@@ -160,14 +163,25 @@ def _checked_options(
 ) -> tuple[DataFrame, Counts]:
     """Options checked, cached; and how many there are."""
     task = partial(check_options, source=source)
-    ways = _map_frames(options, source, task, OPTION_ROWS).persist()
+    ways = map_frames(options, source, task, OPTION_ROWS).persist()
     return ways, _refuse_broken(ways, "options", rules)
 
 
-def _map_frames(
+def map_frames(
     table: DataFrame | FileTable, source: Source, task: Task, schema: str
 ) -> DataFrame:
-    """Give a table's rows, numbered, to a task."""
+    """
+    Give a table's rows, numbered, to a task.
+
+    Parameters
+    ----------
+    table, source
+        The rows, and the columns that are read of them.
+    task
+        From frames to rows of the schema.
+    schema
+        Of what comes out.
+    """
     from pyspark.sql import functions as F
 
     if isinstance(table, FileTable):

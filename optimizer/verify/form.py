@@ -191,7 +191,8 @@ _MEASUREMENTS = _object(
         "seconds": _each(_MEASURE, _STAGES),
         "peak_memory_bytes": _each(_COUNT, _STAGES),
     },
-    {"evidence_head": _HEAD},
+    # The last two of a night that a cluster solved.
+    {"evidence_head": _HEAD, "num_near_orders": _COUNT, "num_passes": _COUNT},
 )
 #: What was guessed of the form of CSV files.
 _READ_AS = _object(

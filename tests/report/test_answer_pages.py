@@ -77,6 +77,16 @@ def page(request: pytest.FixtureRequest, answers: dict[str, Any]) -> str:
     return made.html
 
 
+def test_chinese_sentences_follow_each_other_without_a_blank(
+    published: Path, page: str
+) -> None:
+    """Answers and the night's own report set none between two of them."""
+    for text in ((published / "report.html").read_text("utf-8"), page):
+        (chinese,) = re.findall(r'<article lang="zh-CN">.*?</article>', text, re.DOTALL)
+        assert re.search("[。；]", chinese)
+        assert not re.findall(r".{20}[。；！？] +[^<\s].{20}", chinese)
+
+
 def test_a_page_is_of_the_report_and_asks_no_network(page: str) -> None:
     """One file of the report's style, without script, link, picture or address."""
     root = parse(page)

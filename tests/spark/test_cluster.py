@@ -113,7 +113,8 @@ def configured(folder, **keys):
         "capacity": str(folder / "capacity.csv"),
     }
     config = tables.config | {"engine": "spark", "inputs": inputs} | keys
-    return as_config(config | {"output": str(folder / "runs")}), Family(tables)
+    # As an address: then executors write the night, and not this process.
+    return as_config(config | {"output": f"file://{folder}/runs"}), Family(tables)
 
 
 def test_a_configured_night_is_published_once(spark, tmp_path):
@@ -124,7 +125,8 @@ def test_a_configured_night_is_published_once(spark, tmp_path):
     config, family = configured(tmp_path)
     report = run_date(config, DAY)
     assert report.outcome == "published"
-    run = Path(report.run_dir) / report.record["run_id"]
+    folder = Path(report.run_dir.removeprefix("file://"))
+    run = folder / report.record["run_id"]
     alone = family.alone()
     slots_taken = alone.recommendations.select("order_id", "carrier_id", "region_id")
     for name, expected in {
@@ -149,7 +151,7 @@ def test_a_configured_night_is_published_once(spark, tmp_path):
     with pytest.raises(DataError, match="'nobody' is not in this night"):
         explain_published(spark, report.run_dir, "nobody")
     with pytest.raises(DataError, match="a cluster published"):
-        read_record(report.run_dir)
+        read_record(folder)
     again = run_date(config, DAY)
     assert again.outcome == "unchanged"
     assert again.record["certificate"]["gap"] == 0

@@ -88,7 +88,7 @@ def test_a_driver_that_dies_publishes_nothing_and_starts_again(cluster, tmp_path
         "capacity": str(tmp_path / "capacity.csv"),
     }
     config = tables.config | {"engine": "spark", "inputs": inputs}
-    config |= {"output": str(tmp_path / "runs")}
+    config |= {"output": f"file://{tmp_path}/runs"}
     path = tmp_path / "night.yaml"
     path.write_text(yaml.safe_dump(config))
     program = str(REPOSITORY / "optimizer" / "__main__.py")
@@ -112,7 +112,7 @@ def test_a_driver_that_dies_publishes_nothing_and_starts_again(cluster, tmp_path
         record.parent / found["run_id"] / "decisions.parquet" / "*.parquet"
     )
     order_id = an_order(alone)
-    place = str(record.parent)
+    place = f"file://{record.parent}"
     words = (program, "explain", place, order_id)
     alone_is_enough = submitted(cluster, *words, master="local[1]")
     said = finished(cluster, "explain", alone_is_enough)

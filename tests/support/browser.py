@@ -14,11 +14,15 @@ from typing import Any
 
 import pytest
 
+from tests.support.processes import stop
+
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
     *("--hide-scrollbars", "--no-first-run", "--disable-extensions"),
 )
+#: How often a browser is looked at that has printed its page and still lives.
+PATIENCE = 30
 #: Looks at every page in its frame, and writes what it found as the only text.
 PROBE = """
 <script>
@@ -97,6 +101,23 @@ window.addEventListener("load", () => {
 """
 
 
+def _ended(process: subprocess.Popen[bytes], out: Path) -> int | None:
+    """
+    Wait for the browser; ``None`` where all is printed and it does not end.
+
+    A page that downloads may print all of itself, and hang.
+    """
+    looks = 0
+    for _ in range(600):
+        try:
+            return process.wait(0.1)
+        except subprocess.TimeoutExpired:
+            looks += out.read_bytes().rstrip().endswith(b"</html>")
+            if looks > PATIENCE:
+                return None
+    raise TimeoutError("the browser printed no whole page in a minute")
+
+
 @dataclass(frozen=True)
 class Browser:
     """Where the browser is, and a folder of its own."""
@@ -108,19 +129,17 @@ class Browser:
         """Start it, and give back what it prints."""
         profile = f"--user-data-dir={self.folder / 'profile'}"
         words = [self.path, *FLAGS, profile, *flags]
-        try:
-            done = subprocess.run(
-                words, capture_output=True, text=True, timeout=60, check=False
+        out, err = self.folder / "printed.txt", self.folder / "errors.txt"
+        with out.open("wb") as printed, err.open("wb") as said:
+            process = subprocess.Popen(
+                words, stdout=printed, stderr=said, start_new_session=True
             )
-        except subprocess.TimeoutExpired as late:
-            # A page that downloads may print all of itself, and not end.
-            said = late.stdout or b""
-            printed = said if isinstance(said, str) else said.decode()
-            if not printed.rstrip().endswith("</html>"):
-                raise
-            return printed
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+            try:
+                code = _ended(process, out)
+            finally:
+                stop([process])
+        assert code in (0, None), err.read_text("utf-8", "replace")
+        return out.read_text("utf-8")
 
     def look(
         self, pages: Sequence[str], widths: Sequence[int], *, is_dark: bool

@@ -252,3 +252,39 @@ ENGINE_NIGHTS = {
     "by rules": by_rules,
     "with a model": with_a_model,
 }
+
+
+def after_others(folder):
+    """What a night has around it: others before it, a state, copies, alerts, rights."""
+    tables = random_tables(27, num_orders=260, num_merchants=30)
+    orders = tables.orders.with_columns(buyer_key=pl.format("b{}", N % 50))
+    orders.write_parquet(folder / "around.parquet", row_group_size=90)
+    tables.capacity.write_csv(folder / "around.csv")
+    pl.DataFrame(
+        {"order_id": ["nobody"], "date": ["2026-11-20"], "status": ["delivered"]}
+    ).write_csv(folder / "deliveries.csv")
+    policy = tables.config["policy"][0]
+    cap = {"rate": "0.07", "rounding": "carryover", "window_days": 5}
+    made = common(folder, "around")
+    made["operations"]["alerts"] |= {
+        "input_change": 0.3,
+        "dead_lane_nights": 2,
+        "splitting": {"columns": ["buyer_key"], "below_cny": 9, "group_size": 3},
+    }
+    return made | {
+        "policy": [policy | {"cap": cap}],
+        "objective": tables.config["objective"],
+        "inputs": {
+            "orders": str(folder / "around.parquet"),
+            "capacity": str(folder / "around.csv"),
+            "deliveries": str(folder / "deliveries.csv"),
+            "wait_minutes": 1,
+            "when_capacity_is_late": "yesterdays_capacity",
+        },
+        "files": {"mode": "0600"},
+        "state": {"url": f"sqlite:///{folder}/state-ENGINE.db"},
+        "outputs": [{"table": "lanes", "to": f"{folder}/lanes-ENGINE-{{date}}.csv"}],
+        "keep": {"versions": 3, "days": 400},
+        "report": {"max_orders": 7},
+        "acceptance": [{"metric": "relative_gap", "min": 0, "max": 0.1}],
+    }

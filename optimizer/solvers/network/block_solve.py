@@ -273,24 +273,31 @@ def gather(field: BlockNight, screen: Screen) -> tuple[Problem, NearMarket]:
         if part:
             part["merchant"] = field.merchant_of[block][part["merchant"]]
             parts.append(part)
-    every = _problem(field, parts)
+    every = problem_of(field, parts)
     share = np.zeros(len(field.cap), np.int64)
     for block, values in screen.share_of.items():
         share[field.merchant_of[block]] = values
     near = sifted(every, share, screen)
     if near.num_orders == every.num_orders:
         return every, near
-    return _problem(field, [_parts(every, near.order)]), near
+    return problem_of(field, [parts_of(every, near.order)]), near
 
 
 def merged(field: BlockNight, *problems: Problem) -> Problem:
     """Orders that are in any of some problems, each once."""
-    parts = [_parts(p, np.arange(p.num_orders)) for p in problems]
-    return _problem(field, parts)
+    parts = [parts_of(p, np.arange(p.num_orders)) for p in problems]
+    return problem_of(field, parts)
 
 
-def _parts(problem: Problem, order: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-    """Some orders with their options, copied from their problem."""
+def parts_of(problem: Problem, order: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """
+    Some orders with their options, copied from their problem.
+
+    Parameters
+    ----------
+    problem, order
+        ``(k,) int64``: numbers of the orders in it.
+    """
     start = problem.option_start
     option = _options_of(start, order)
     merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
@@ -321,8 +328,22 @@ _KINDS = {
 }
 
 
-def _problem(field: BlockNight, parts: list[dict[str, NDArray[Any]]]) -> Problem:
-    """Orders from several places, each once, in canonical order."""
+def problem_of(field: BlockNight, parts: list[dict[str, NDArray[Any]]]) -> Problem:
+    """
+    Orders from several places, each once, in canonical order.
+
+    Parameters
+    ----------
+    field
+        The night.
+    parts
+        As of :func:`parts_of`, with merchants of the whole night.
+
+    Raises
+    ------
+    SolveError
+        When there are more than a driver takes.
+    """
     given = {
         name: np.concatenate([np.zeros(0, kind), *(p[name] for p in parts)])
         for name, kind in _KINDS.items()

@@ -261,14 +261,23 @@ def decided(block: int, problem: Problem, verdict: DecidingPrices) -> Solution:
     merchant_price = verdict.merchant_price_of[block]
     plain = plain_choice(problem, price, merchant_price)
     keys, lanes = verdict.tied.get(block, (problem.key[:0], problem.option_lane[:0]))
-    both = np.union1d(plain, _options_of(problem, keys, lanes))
+    both = np.union1d(plain, options_of(problem, keys, lanes))
     return Solution(both, verdict.lane_price, merchant_price, Termination("OPTIMAL"))
 
 
-def _options_of(
+def options_of(
     problem: Problem, keys: NDArray[np.uint64], lanes: NDArray[np.int32]
 ) -> NDArray[np.int64]:
-    """Options on these lanes of orders with these keys, as far as they are here."""
+    """
+    Options on these lanes of orders with these keys, as far as they are here.
+
+    Parameters
+    ----------
+    problem
+        Where they are looked for.
+    keys, lanes
+        ``(k,) uint64`` and ``(k,) int32``, by order.
+    """
     by_key = np.argsort(keys)
     keys, lanes = keys[by_key], lanes[by_key]
     place = np.minimum(np.searchsorted(keys, problem.key), max(0, len(keys) - 1))

@@ -8,7 +8,7 @@ prices that prove the plan no arc costs less than 0.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -58,6 +58,166 @@ class View:
     flow: NDArray[np.int64]
 
 
+class Listed(NamedTuple):
+    """Arcs, not yet sorted."""
+
+    source: NDArray[np.integer]
+    target: NDArray[np.integer]
+    cost: NDArray[np.int64]
+
+
+class Others(Protocol):
+    """Whoever has the orders of a night that its plan leaves out."""
+
+    def rivals(self, view: View, limit: NDArray[np.int64], /) -> Listed:
+        """For merchants and lanes, the cheapest such order that costs less."""
+
+    def to_ground(
+        self, view: View, lane_ground: NDArray[np.int64], ground: NDArray[np.int64], /
+    ) -> NDArray[np.int64]:
+        """Merchants' distances to the ground, shortened by way of such orders."""
+
+    def first_places(
+        self, view: View, lane_ground: NDArray[np.int64], /
+    ) -> NDArray[np.int64]:
+        """What a first place is worth to merchants whose cap is 0, at least 0."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OwnOrders:
+    """
+    All orders of a problem, or of a part of one: see :class:`Others`.
+
+    Attributes
+    ----------
+    problem
+        Whose orders are asked; its merchants are those of the view.
+    pick
+        ``(num_orders,) int64``: the chosen option of each; -1 for none.
+    """
+
+    problem: Problem
+    pick: NDArray[np.int64]
+
+    def rivals(self, view: View, limit: NDArray[np.int64]) -> Listed:
+        """For merchants and lanes, the cheapest order left out that costs less."""
+        return self.listed(view.price, view.cut, limit)
+
+    def listed(
+        self,
+        price: NDArray[np.int64],
+        cut: NDArray[np.int64],
+        limit: NDArray[np.int64],
+    ) -> Listed:
+        """
+        Those of :meth:`rivals`, at prices of lanes and caps.
+
+        Parameters
+        ----------
+        price, cut
+            ``(num_lanes,)`` and ``(num_merchants,) int64`` micro-CNY.
+        limit
+            ``(num_merchants,) int64``: rivals cost less than this, micro-CNY.
+        """
+        from optimizer.solvers.kernels.measure import list_rivals
+
+        problem = self.problem
+        start = np.zeros(problem.num_merchants + 1, np.int64)
+        size = NUM_RIVALS
+        while True:
+            lane, cost = np.empty(size, np.int32), np.empty(size, np.int64)
+            count = list_rivals(
+                merchant_start=problem.merchant_start,
+                option_start=problem.option_start,
+                option_lane=problem.option_lane,
+                option_saving=problem.option_saving,
+                pick=self.pick,
+                price=price,
+                cut=cut,
+                limit=limit,
+                rival_start=start,
+                rival_lane=lane,
+                rival_cost=cost,
+            )
+            if count <= size:
+                break
+            size = count
+        merchant = np.repeat(np.arange(problem.num_merchants), np.diff(start))
+        return Listed(merchant, lane[:count], cost[:count])
+
+    def to_ground(
+        self, view: View, lane_ground: NDArray[np.int64], ground: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Merchants' distances to the ground, shortened by way of orders left out."""
+        return self.shortened(view.price, view.cut, lane_ground, ground)
+
+    def shortened(
+        self,
+        price: NDArray[np.int64],
+        cut: NDArray[np.int64],
+        lane_ground: NDArray[np.int64],
+        ground: NDArray[np.int64],
+    ) -> NDArray[np.int64]:
+        """
+        Those of :meth:`to_ground`, at prices of lanes and caps.
+
+        Parameters
+        ----------
+        price, cut
+            As for :meth:`listed`.
+        lane_ground, ground
+            ``(num_lanes,)`` and ``(num_merchants,) int64``: distances so far.
+        """
+        from optimizer.solvers.kernels.measure import shorten_by_orders
+
+        problem, found = self.problem, ground.copy()
+        shorten_by_orders(
+            merchant_start=problem.merchant_start,
+            option_start=problem.option_start,
+            option_lane=problem.option_lane,
+            option_saving=problem.option_saving,
+            pick=self.pick,
+            price=price,
+            cut=cut,
+            lane_ground=lane_ground,
+            merchant_ground=found,
+        )
+        return found
+
+    def first_places(
+        self, view: View, lane_ground: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """What a first place is worth to merchants whose cap is 0, at least 0."""
+        return self.worth_of_first(view.price, lane_ground)
+
+    def worth_of_first(
+        self, price: NDArray[np.int64], lane_ground: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """
+        Those of :meth:`first_places`, at prices of lanes.
+
+        Parameters
+        ----------
+        price, lane_ground
+            ``(num_lanes,) int64`` micro-CNY.
+        """
+        from optimizer.solvers.kernels.measure import best_without_cap
+
+        problem = self.problem
+        more = np.zeros(problem.num_merchants, np.int64)
+        best_without_cap(
+            merchant_start=problem.merchant_start,
+            option_start=problem.option_start,
+            option_lane=problem.option_lane,
+            option_saving=problem.option_saving,
+            cap=problem.cap,
+            price=price,
+            lane_ground=lane_ground,
+            more=more,
+        )
+        return more
+
+
 def view_of(
     problem: Problem, chosen: NDArray[np.int64], price: NDArray[np.int64]
 ) -> View:
@@ -93,11 +253,18 @@ def view_of(
     )
 
 
-def is_least(problem: Problem, view: View) -> bool:
+def is_least(problem: Problem, view: View, others: Others) -> bool:
     """
     Whether no prices lower than these prove the plan.
 
     They are the least if the ground reaches every node in use at no cost.
+
+    Parameters
+    ----------
+    problem, view
+        The night, or that part of it which its plan chooses, and the plan.
+    others
+        Who has the orders that are not chosen.
 
     Raises
     ------
@@ -107,7 +274,7 @@ def is_least(problem: Problem, view: View) -> bool:
     from optimizer.solvers.kernels.measure import reach_for_nothing
 
     limit = (problem.cap > 0).astype(np.int64)
-    ways = _with_rivals(problem, view, _bare_ways(problem, view), limit)
+    ways = _with_rivals(view, _bare_ways(problem, view), others, limit)
     num_nodes = problem.num_lanes + problem.num_merchants + 1
     is_root = problem.lane_parent < 0
     is_free = np.zeros(num_nodes, np.bool_)
@@ -122,25 +289,23 @@ def is_least(problem: Problem, view: View) -> bool:
     return bool(np.all(has_lanes) and np.all(has_caps))
 
 
-def ways_of(problem: Problem, view: View) -> Ways:
-    """All arcs that can be on a path shorter than the one to the ground."""
-    from optimizer.solvers.kernels.measure import shorten, shorten_by_orders
+def ways_of(problem: Problem, view: View, others: Others) -> Ways:
+    """
+    All arcs that can be on a path shorter than the one to the ground.
+
+    Parameters
+    ----------
+    problem, view, others
+        As for :func:`is_least`.
+    """
+    from optimizer.solvers.kernels.measure import shorten
 
     ways = _bare_ways(problem, view)
     shorten(ways, NUM_ROUNDS)
-    shorten_by_orders(
-        merchant_start=problem.merchant_start,
-        option_start=problem.option_start,
-        option_lane=problem.option_lane,
-        option_saving=problem.option_saving,
-        pick=view.pick,
-        price=view.price,
-        cut=view.cut,
-        lane_ground=ways.lane_ground,
-        merchant_ground=ways.merchant_ground,
-    )
+    ground = others.to_ground(view, ways.lane_ground, ways.merchant_ground)
+    ways = ways._replace(merchant_ground=ground)
     limit = np.where(view.used > 0, ways.merchant_ground, 0)
-    ways = _with_rivals(problem, view, ways, limit)
+    ways = _with_rivals(view, ways, others, limit)
     while not shorten(ways, NUM_ROUNDS):
         pass
     return ways
@@ -165,15 +330,7 @@ def _bare_ways(problem: Problem, view: View) -> Ways:
     )
 
 
-class _Listed(NamedTuple):
-    """Arcs, not yet sorted."""
-
-    source: NDArray[np.integer]
-    target: NDArray[np.integer]
-    cost: NDArray[np.int64]
-
-
-def _lane_arcs(problem: Problem, view: View) -> _Listed:
+def _lane_arcs(problem: Problem, view: View) -> Listed:
     """Arcs that leave lanes: source, target and cost of each."""
     price, parent = view.price, problem.lane_parent
     lane = problem.option_lane[view.chosen].astype(np.int64)
@@ -204,7 +361,7 @@ def _lane_arcs(problem: Problem, view: View) -> _Listed:
     )
     if cost.min(initial=0) < 0:
         raise SolveError("margins need prices that prove the plan, and these do not")
-    return _Listed(source, target, cost)
+    return Listed(source, target, cost)
 
 
 def _other_options(
@@ -227,7 +384,7 @@ class _Sorted(NamedTuple):
     cost: NDArray[np.int64]
 
 
-def _by_source(listed: _Listed, num_sources: int) -> _Sorted:
+def _by_source(listed: Listed, num_sources: int) -> _Sorted:
     """Arcs by source, the cheapest first; of several to one target the cheapest."""
     source, target, cost = listed
     by = np.lexsort((cost, target, source))
@@ -241,36 +398,13 @@ def _by_source(listed: _Listed, num_sources: int) -> _Sorted:
 
 
 def _with_rivals(
-    problem: Problem, view: View, ways: Ways, limit: NDArray[np.int64]
+    view: View, ways: Ways, others: Others, limit: NDArray[np.int64]
 ) -> Ways:
     """Add arcs from merchants to the lanes of orders that cost less than a limit."""
-    from optimizer.solvers.kernels.measure import list_rivals
-
-    start = np.zeros(problem.num_merchants + 1, np.int64)
-    size = NUM_RIVALS
-    while True:
-        lane, cost = np.empty(size, np.int32), np.empty(size, np.int64)
-        count = list_rivals(
-            merchant_start=problem.merchant_start,
-            option_start=problem.option_start,
-            option_lane=problem.option_lane,
-            option_saving=problem.option_saving,
-            pick=view.pick,
-            price=view.price,
-            cut=view.cut,
-            limit=limit,
-            rival_start=start,
-            rival_lane=lane,
-            rival_cost=cost,
-        )
-        if count <= size:
-            break
-        size = count
-    if cost[:count].min(initial=0) < 0:
+    listed = others.rivals(view, limit)
+    if listed.cost.min(initial=0) < 0:
         raise SolveError("margins need prices that prove the plan, and these do not")
-    merchant = np.repeat(np.arange(problem.num_merchants), np.diff(start))
-    listed = _Listed(merchant, lane[:count], cost[:count])
-    arcs = _by_source(listed, problem.num_merchants)
+    arcs = _by_source(listed, len(view.cut))
     return ways._replace(
         merchant_start=arcs.start, merchant_target=arcs.target, merchant_cost=arcs.cost
     )

@@ -28,6 +28,7 @@ Ahuja, R. K., Magnanti, T. L., Orlin, J. B. (1993). Network Flows, section 9.11
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,12 @@ from optimizer.model.margins import (
     Margins,
 )
 from optimizer.solvers.market import Threads, split
-from optimizer.solvers.network.exchanges import is_least, view_of, ways_of
+from optimizer.solvers.network.exchanges import (
+    OwnOrders,
+    is_least,
+    view_of,
+    ways_of,
+)
 from optimizer.solvers.network.near_nodes import find_near
 
 if TYPE_CHECKING:
@@ -50,7 +56,7 @@ if TYPE_CHECKING:
     from optimizer.model.problem import Problem
     from optimizer.model.solution import Solution
     from optimizer.solvers.kernels.measure import Ways
-    from optimizer.solvers.network.exchanges import View
+    from optimizer.solvers.network.exchanges import Others, View
     from optimizer.solvers.network.near_nodes import Near
 
 #: With fewer orders than this, threads cost more than they save.
@@ -91,9 +97,10 @@ def find_margins(
     """
     price = effective_price(solution.lane_price, problem.lane_parent)
     view = view_of(problem, solution.chosen, price)
-    if not is_least(problem, view):
+    others = OwnOrders(problem, view.pick)
+    if not is_least(problem, view, others):
         return None
-    ways = ways_of(problem, view)
+    ways = ways_of(problem, view, others)
     asked = AskedOrders(
         problem.merchant_start,
         problem.option_start,
@@ -103,49 +110,101 @@ def find_margins(
     )
     with Threads(1 if problem.num_orders < FEW_ORDERS else num_threads) as pool:
         near = find_near(problem, ways, pool)
-        margins, besides = (
-            None if some is None else _measure(problem, some, view, ways, near, pool)
-            for some in (asked, beside)
-        )
-    assert margins is not None
-    row_more, row_fewer = _row_values(problem, view, ways, near)
+        reach = Reach(view.price, view.cut, ways, near)
+        margins = measure_orders(problem.cap, asked, reach, pool)
+        besides = None
+        if beside is not None:
+            besides = measure_orders(problem.cap, beside, reach, pool)
+    return with_values(problem, view, reach, others, margins, besides)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reach:
+    """
+    How far lanes and merchants are from each other, at prices.
+
+    Attributes
+    ----------
+    price, cut
+        ``(num_lanes,)`` and ``(num_merchants,) int64``: effective lane prices, and the
+        greatest cap prices that go with them, micro-CNY.
+    ways, near
+        Arcs and distances.
+    """
+
+    price: NDArray[np.int64]
+    cut: NDArray[np.int64]
+    ways: Ways
+    near: Near
+
+
+def with_values(
+    problem: Problem,
+    view: View,
+    reach: Reach,
+    others: Others,
+    order: Interval,
+    beside: Interval | None = None,
+) -> Margins:
+    """
+    Margins of orders, with what slots and places in caps are worth.
+
+    Parameters
+    ----------
+    problem, view
+        The night, or that part of it which its plan chooses, and the plan.
+    reach
+        Distances.
+    others
+        Who has the orders that are not chosen.
+    order, beside
+        Margins, as of :class:`~optimizer.model.margins.Margins`.
+    """
+    ways = reach.ways
+    row_more, row_fewer = _row_values(problem, view, ways, reach.near)
     has_slot = least_slots(problem.slots, problem.lane_parent) > 0
     return Margins(
-        order=margins,
-        beside=besides,
+        order=order,
+        beside=beside,
         row_more=row_more,
         row_fewer=row_fewer,
         around_more=view.price,
         around_fewer=np.where(has_slot, view.price + ways.lane_ground, NO_END),
-        cap_more=_cap_more(problem, view, ways),
+        cap_more=_cap_more(problem, view, ways, others),
         cap_fewer=np.where(problem.cap == 0, NO_END, view.cut),
     )
 
 
-def _measure(
-    problem: Problem,
-    asked: AskedOrders,
-    view: View,
-    ways: Ways,
-    near: Near,
-    pool: Threads,
+def measure_orders(
+    cap: NDArray[np.int64], asked: AskedOrders, reach: Reach, pool: Threads
 ) -> Interval:
-    """Margins of some orders: exact where the searches reached far enough."""
-    measured = partial(_measured, problem, asked, view, ways, near)
-    high = measured(front=near.front, pool=pool)
-    if np.array_equal(near.front, ways.lane_ground):
+    """
+    Margins of some orders: exact where the searches reached far enough.
+
+    Parameters
+    ----------
+    cap
+        ``(num_merchants,) int64``: places in each merchant's cap.
+    asked
+        The orders.
+    reach
+        Distances, of these merchants and of all lanes.
+    pool
+        Threads that share the merchants.
+    """
+    measured = partial(_measured, cap, asked, reach)
+    high = measured(front=reach.near.front, pool=pool)
+    if np.array_equal(reach.near.front, reach.ways.lane_ground):
         return Interval(high, high)
-    low = measured(front=ways.lane_ground, pool=pool)
+    low = measured(front=reach.ways.lane_ground, pool=pool)
     # A nearer rest makes it easier to come in, and easier to be replaced.
     return Interval(np.minimum(low, high), np.maximum(low, high))
 
 
 def _measured(
-    problem: Problem,
+    cap: NDArray[np.int64],
     asked: AskedOrders,
-    view: View,
-    ways: Ways,
-    near: Near,
+    reach: Reach,
     *,
     front: NDArray[np.int64],
     pool: Threads,
@@ -153,6 +212,7 @@ def _measured(
     """Margins if every node not listed for a lane were this far from it."""
     from optimizer.solvers.kernels.measure import measure
 
+    near = reach.near
     margin = np.zeros(len(asked.pick), np.int64)
     ends = split(asked.option_start[asked.merchant_start])
 
@@ -160,15 +220,15 @@ def _measured(
         measure(
             first_merchant=ends[part],
             last_merchant=ends[part + 1],
-            ways=ways,
+            ways=reach.ways,
             merchant_start=asked.merchant_start,
             option_start=asked.option_start,
             option_lane=asked.option_lane,
             option_saving=asked.option_saving,
             pick=asked.pick,
-            cap=problem.cap,
-            price=view.price,
-            cut=view.cut,
+            cap=cap,
+            price=reach.price,
+            cut=reach.cut,
             front=front,
             near_start=near.near_start,
             near_lane=near.near_lane,
@@ -215,20 +275,12 @@ def _row_values(
     return more, fewer
 
 
-def _cap_more(problem: Problem, view: View, ways: Ways) -> NDArray[np.int64]:
+def _cap_more(
+    problem: Problem, view: View, ways: Ways, others: Others
+) -> NDArray[np.int64]:
     """Value of one more place in each cap."""
-    from optimizer.solvers.kernels.measure import best_without_cap
-
     is_full = (view.used == problem.cap) & (problem.cap > 0)
     more = np.where(is_full, view.cut - ways.merchant_ground, 0)
-    best_without_cap(
-        merchant_start=problem.merchant_start,
-        option_start=problem.option_start,
-        option_lane=problem.option_lane,
-        option_saving=problem.option_saving,
-        cap=problem.cap,
-        price=view.price,
-        lane_ground=ways.lane_ground,
-        more=more,
-    )
-    return more
+    if np.all(problem.cap > 0):
+        return more
+    return np.maximum(more, others.first_places(view, ways.lane_ground))

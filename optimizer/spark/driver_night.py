@@ -1,0 +1,210 @@
+"""What the driver has of a night: plan, limits and proof, and no other orders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optimizer.build import encode
+from optimizer.build.assemble import Names
+from optimizer.build.assumed import Grounds, assumptions
+from optimizer.build.costs import costs_of
+from optimizer.build.learned_probabilities import model_warnings
+from optimizer.build.night import InputRecord, Intake, assumed_of_rows
+from optimizer.build.night_lookups import warn_allowed
+from optimizer.explain.certified_night import CertifiedNight, why_nobody
+from optimizer.explain.outcomes import Outcomes
+from optimizer.io.asked_columns import columns_there
+from optimizer.io.night_sources import lacks_premium
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    import polars as pl
+
+    from optimizer.build.carryover import EarlierNights
+    from optimizer.build.experiment import Experiment
+    from optimizer.contracts.warnings import CodedWarning
+    from optimizer.io.read import Source
+    from optimizer.io.validate import QuarantineLog
+    from optimizer.model.margins import Margins
+    from optimizer.solvers.network.block_margins import Plan
+    from optimizer.spark.block_summary import BlockSummary, NightLimits
+    from optimizer.spark.rows import Rules
+    from optimizer.spark.sums import Sums
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Read:
+    """
+    What was read of a night's tables.
+
+    Attributes
+    ----------
+    sources
+        The tables, by name.
+    num_rows
+        Rows of each.
+    quarantine
+        Refused rows, sorted.
+    small_log
+        What was found of the tables that the driver reads.
+    """
+
+    sources: Mapping[str, Source]
+    num_rows: Mapping[str, int]
+    quarantine: pl.DataFrame
+    small_log: QuarantineLog
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BuiltOnCluster:
+    """
+    A night whose blocks are built.
+
+    Attributes
+    ----------
+    rules, census, limits
+        Its rules, its merchants and places, its caps and lanes.
+    history, experiment
+        What other nights left to it, and the rules of its random draws.
+    """
+
+    rules: Rules
+    census: BlockSummary
+    limits: NightLimits
+    history: EarlierNights
+    experiment: Experiment | None
+
+
+def driver_night(
+    read: Read,
+    built: BuiltOnCluster,
+    *,
+    plan: Plan,
+    sums: Sums,
+    counts: Sequence[int],
+    margins: Margins | None,
+    find_rows: Callable[[Plan], Iterable[pl.DataFrame]],
+) -> CertifiedNight:
+    """
+    Put together what one machine has of a certified night, but for its orders.
+
+    Of the problem there are the chosen orders, with all their options; tables that
+    follow from plan, prices and limits are made of it as on one machine.
+
+    Parameters
+    ----------
+    read, built
+        What was read, and the night as it was built.
+    plan, sums, counts, margins
+        As it was solved and proved: orders by reason, margins of the chosen orders, and
+        values of slots.
+    find_rows
+        Gives the rows of a plan, as :class:`~optimizer.build.lower_bound.Chosen` has
+        them.
+    """
+    rules, census, limits = built.rules, built.census, built.limits
+    sources, config = read.sources, rules.config
+    gives_premium = rules.model is not None and lacks_premium(sources)
+    grounds = Grounds(
+        model=rules.model,
+        gives_premium=gives_premium,
+        config=config,
+        policy=rules.policy,
+        day=rules.day,
+        names={**census.names, "merchant_id": census.merchant_ids},
+    )
+    intake = Intake(
+        problem=plan.problem,
+        index=_names(census, limits, built.experiment),
+        quarantine=read.quarantine,
+        inputs=tuple(
+            InputRecord(n, s.label, read.num_rows[n], s.notes.to_json(), s.unread)
+            for n, s in sources.items()
+        ),
+        warnings=_warnings(read, rules, limits),
+        assumed=assumptions(grounds),
+        lookups=(),
+        orders=sources["orders"],
+        salt=rules.salt,
+        policy=rules.policy,
+        history=built.history,
+        params=_params(rules, sources),
+        effect_model=rules.model if gives_premium else None,
+    )
+    chosen = plan.solution.chosen
+    rows = find_rows(plan) if intake.effect_model is not None and len(chosen) else ()
+    return CertifiedNight(
+        intake=intake,
+        solution=plan.solution,
+        certificate=sums.certificate,
+        margins=margins,
+        outcomes=_no_outcomes(),
+        assumptions=assumed_of_rows(intake, chosen, rows),
+        told=() if len(chosen) else tuple(why_nobody(counts, sums.best, intake)),
+        named=lambda: (),
+    )
+
+
+def _names(
+    census: BlockSummary, limits: NightLimits, experiment: Experiment | None
+) -> Names:
+    no_rows = np.zeros(0, np.uint8)
+    return Names(
+        merchant_ids=tuple(census.merchant_ids),
+        merchant_num_orders=limits.num_orders,
+        places=limits.places,
+        uncovered=limits.uncovered,
+        status=no_rows,
+        row_merchant=no_rows.astype(np.int32),
+        has_budget=limits.has_budget,
+        merchant_num_open=census.num_open,
+        in_flight=limits.in_flight,
+        bank=limits.bank,
+        experiment=experiment,
+    )
+
+
+def _params(rules: Rules, sources: Mapping[str, Source]) -> encode.CodeParams:
+    return encode.CodeParams(
+        worth=costs_of(rules.config, rules.policy),
+        roster=rules.policy.carriers,
+        fulfilment=() if rules.fulfilment is None else rules.fulfilment,
+        merchants=rules.merchants,
+        columns=columns_there(sources),
+    )
+
+
+def _warnings(
+    read: Read, rules: Rules, limits: NightLimits
+) -> tuple[CodedWarning, ...]:
+    """What a person should look at, in the order of one machine."""
+    zone = rules.config.timezone
+    return (
+        *limits.unfound,
+        *warn_allowed(rules.config, read.sources),
+        *limits.warnings,
+        *model_warnings(rules.model, rules.day),
+        *(w for n, s in read.sources.items() for w in s.notes.warnings(n)),
+        *read.small_log.warnings(zone),
+    )
+
+
+def _no_outcomes() -> Outcomes:
+    none: Any = np.zeros(0, np.int64)
+    return Outcomes(
+        reason=none.astype(np.uint8),
+        lane=none.astype(np.int32),
+        load=None,
+        saving=none,
+        surplus=none,
+        margin_low=none,
+        margin_high=none,
+        is_priced=none.astype(np.bool_),
+        has_room=none.astype(np.bool_),
+        arm=none.astype(np.int8),
+        propensity=none.astype(np.float64),
+    )

@@ -1,0 +1,161 @@
+"""A date decided on a cluster, and published as one machine publishes it."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from optimizer.explain.makers import night_tables, published_decisions
+from optimizer.io.mapping import as_written
+from optimizer.io.merchant_order import sorted_block
+from optimizer.night.api import Solved
+from optimizer.night.inputs import tables_of
+from optimizer.night.publish import Contents
+from optimizer.night.record import record_of, tables_with_record
+from optimizer.night.release import check_release
+from optimizer.night.run import DecidedNight
+from optimizer.spark.api import allocate
+from optimizer.spark.blocks import ALL_CELLS
+from optimizer.spark.files import open_files
+from optimizer.spark.passes import PART_ROWS, decide_parts
+from optimizer.spark.write import cluster_errors
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    import polars as pl
+    from pyspark.sql import DataFrame, SparkSession
+
+    from optimizer.config import Config
+    from optimizer.night.resolve import ResolvedNight
+    from optimizer.spark.api import SparkNight
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OnCluster:
+    """
+    Decides nights on a cluster: what :func:`~optimizer.night.run.run_night` calls.
+
+    Attributes
+    ----------
+    session
+        Of the cluster.
+    held
+        Frees what is cached on the cluster when it is closed.
+    """
+
+    session: SparkSession
+    held: ExitStack
+
+    def __call__(
+        self,
+        found: ResolvedNight,
+        config: Config,
+        day: dt.date,
+        _: Path | None,
+        progress: Callable[[str], None] | None,
+    ) -> DecidedNight:
+        """Decide a night on executors; its tables are made when it is published."""
+        tables: dict[str, Any] = dict(found.fetched.paths)
+        agreed = tables_of(config, found.policy)
+        for name in ("orders", "options"):
+            if name in tables:
+                written = as_written(agreed[name], config.mappings.get(name))
+                tables[name] = open_files(self.session, tables[name], written)
+        night = allocate(
+            tables["orders"],
+            tables["capacity"],
+            config,
+            options=tables.get("options"),
+            merchants=tables.get("merchants"),
+            date=day,
+            rows_per_block=config.spark.rows_per_block,
+            progress=progress,
+            history=found.before.history,
+        )
+        self.held.callback(night.release)
+        check_release(night.certificate, config)
+        record = _record(config, day, night, found)
+        return DecidedNight(record, partial(_contents, night, record))
+
+
+def _record(
+    config: Config, day: dt.date, night: SparkNight, found: ResolvedNight
+) -> dict[str, Any]:
+    """The record of one machine, and what only a cluster has."""
+    solved = Solved(night.certified, None, night.clock, night.summary)
+    record = record_of(config, day, solved, found)
+    record["versions"]["pyspark"] = version("pyspark")
+    record["run_measurements"] |= {
+        "num_near_orders": night.num_near,
+        "num_passes": night.num_passes,
+    }
+    return record
+
+
+def _contents(
+    night: SparkNight,
+    record: Mapping[str, Any],
+    earlier: list[Mapping[str, Any]],
+    audit_text: Callable[[Mapping[str, Any]], str],
+    told: Callable[[Path], Mapping[str, Any]],
+) -> Contents:
+    """As of :func:`optimizer.night.record.contents_of`; executors give decisions."""
+    tables = tables_with_record(night_tables(night.certified), record, earlier)
+    return Contents(partial(_decisions, night), tables, audit_text, told)
+
+
+def _decisions(
+    night: SparkNight, _: Path, made: dict[str, list[pl.DataFrame]]
+) -> Iterator[pl.DataFrame]:
+    """
+    Every order's decision, by ``merchant_id`` and ``order_id``.
+
+    Executors decide, sort and pack the rows of their blocks; here the pieces of some
+    merchants at a time are put together, which blocks have in any order.
+    """
+    decided = night.decided
+    num_parts = int(decided.part_of.max(initial=-1)) + 1
+    task = partial(decide_parts, night=decided)
+    pieces = night.prepared.blocks.select(*ALL_CELLS).mapInArrow(task, PART_ROWS)
+    with cluster_errors("decisions"):
+        pieces = pieces.persist()
+        try:
+            yield from published_decisions(
+                joined,
+                (_gathered(pieces, part) for part in range(num_parts)),
+                num_parts,
+                night.certified.names,
+                made,
+            )
+        finally:
+            pieces.unpersist()
+
+
+def _gathered(pieces: DataFrame, part: int) -> list[bytes]:
+    """The pieces of a part, as they come."""
+    from pyspark.sql import functions as F
+
+    rows = pieces.filter(F.col("part") == part).select("rows").toArrow()
+    return list(rows["rows"].to_pylist())
+
+
+def joined(pieces: list[bytes]) -> pl.DataFrame:
+    """
+    Rows of some merchants, in the order that they are published in.
+
+    Parameters
+    ----------
+    pieces
+        Rows of ``PART_ROWS``, of one part.
+    """
+    import polars as pl
+
+    parts = [pl.read_ipc(io.BytesIO(piece)) for piece in pieces]
+    return sorted_block(pl.concat(parts)).drop("merchant")
