@@ -81,7 +81,19 @@ def _has_plans(night, fixed, kept):
 
 @kernel
 def ambiguous(fixed, share, saving, margin):
-    """The open option that is chosen most nearly every other time; -1: none is open."""
+    """
+    The open option that is chosen most nearly every other time; -1: none is open.
+
+    Parameters
+    ----------
+    fixed
+        ``(num_options,) int8``: 1 in, -1 out, 0 open.
+    share
+        ``(num_options,) float64``: how often or how much of each is chosen.
+    saving, margin
+        ``(num_options,) int64`` micro-CNY: of options alike, the greatest saving is
+        taken, then the one nearest to its prices.
+    """
     best, found = 0.0, -1
     for option in range(len(fixed)):
         if fixed[option] != 0:
@@ -150,8 +162,14 @@ def price_node(night, linear, state, fixed, prices, money, unit, steps, share):
 
     Parameters
     ----------
-    night, fixed, prices, money, unit, share
+    night, money, unit
         As in :func:`~optimizer.solvers.kernels.branch.bound_node`.
+    fixed
+        ``(num_options,) int8``: 1 in, -1 out, 0 open.
+    prices
+        ``(n,) int64``: known ones; the best ones found are written here.
+    share
+        ``(num_options,) float64``: filled with how much of each option is chosen.
     linear, state
         As in :func:`~optimizer.solvers.kernels.branch_linear.solve_node`.
     steps
@@ -198,9 +216,11 @@ def grow(
         As in :func:`price_node`.
     most
         ``(2,) int64``: nodes to add, and options that all may price.
-    fixed, share
-        As in :func:`~optimizer.solvers.kernels.branch.bound_node`: filled with those
-        of an open node that was added, the last or one whose answer is whole.
+    fixed
+        ``(num_options,) int8``: filled with that of an open node that was added, the
+        last or one whose answer is whole.
+    share
+        ``(num_options,) float64``: likewise.
 
     Returns
     -------

@@ -61,7 +61,18 @@ def fresh_table(linear, state):
 
 @kernel
 def _placed(linear, state, fixed, low, high):
-    """Put every option where its reduced saving wants it, and add up what rows hold."""
+    """
+    Put every option where its reduced saving wants it, and add up what rows hold.
+
+    Parameters
+    ----------
+    linear, state
+        The program and its table; the answer is changed.
+    fixed
+        ``(num_options,) int8``: 1 in, -1 out, 0 open.
+    low, high
+        ``(num_columns,) float64``: filled with the limits of all columns.
+    """
     options, count = len(linear.saving), len(linear.limit)
     columns = options + count
     x, table = state.x, state.table
@@ -98,7 +109,20 @@ def _worst(state, low, high):
 
 @kernel
 def _ratios(state, row, is_above, low, high, ratio):
-    """How far prices may go until each column that mends a row wants to move."""
+    """
+    How far prices may go until each column that mends a row wants to move.
+
+    Parameters
+    ----------
+    state
+        The table.
+    row, is_above
+        The row, and whether its column is above its limits, not below.
+    low, high
+        ``(num_columns,) float64``: limits of all columns.
+    ratio
+        ``(num_columns,) float64``: filled; infinite where a column mends nothing.
+    """
     for column in range(len(ratio)):
         ratio[column] = np.inf
         if state.is_basic[column] or low[column] == high[column]:
@@ -115,6 +139,15 @@ def _ratios(state, row, is_above, low, high, ratio):
 def _entering(state, row, bound, low, high, ratio):
     """
     The column that enters; those before it go from one end to the other.
+
+    Parameters
+    ----------
+    state, row
+        As in :func:`_ratios`.
+    low, high, ratio
+        ``(num_columns,) float64``: likewise; ratios are used up.
+    bound
+        The limit to which the row's column goes.
 
     Returns
     -------
@@ -148,7 +181,16 @@ def _entering(state, row, bound, low, high, ratio):
 
 @kernel
 def _pivot(state, row, entering, bound):
-    """Exchange a column of the basis, which goes to its limit."""
+    """
+    Exchange a column of the basis, which goes to its limit.
+
+    Parameters
+    ----------
+    state, row, bound
+        As in :func:`_entering`.
+    entering
+        The column that takes its place.
+    """
     x, table, reduced = state.x, state.table, state.reduced
     leaving, count = state.basis[row], len(state.basis)
     step = (x[leaving] - bound) / table[row, entering]

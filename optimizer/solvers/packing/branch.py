@@ -268,7 +268,18 @@ def _rooted(
     fixed: NDArray[np.int8],
     share: NDArray[np.float64],
 ) -> GrownTree:
-    """A tree of all plans, bounded."""
+    """
+    A tree of all plans, bounded.
+
+    Parameters
+    ----------
+    branching
+        The search.
+    prices
+        ``(n,) int64``: where steps start; changed.
+    fixed, share
+        ``(num_options,)``: nothing is fixed; filled with the mean of the choices.
+    """
     from optimizer.solvers.kernels.branch_grow import ambiguous, price_node
 
     night, search, work = branching.kernel_night, branching.search, 0
