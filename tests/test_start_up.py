@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from optimizer.cli.main import KEPT_MEMORY
 from tests.support.small_night import SmallNight, make_night
 
 #: Packages that take long to import.
@@ -110,6 +111,27 @@ def test_a_command_ends_without_looking_for_cycles() -> None:
     words = [sys.executable, "-c", code, "--version"]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert int(done.stdout.split()[-1]) > 10_000
+
+
+@pytest.mark.parametrize("given", [None, "dirty_decay_ms:1"])
+def test_polars_keeps_freed_memory_for_a_while(given: str | None) -> None:
+    """Set before polars is imported, and by whoever starts the command before us."""
+    code = (
+        "import atexit, os, sys\n"
+        "atexit.register(lambda: print('polars' in sys.modules,"
+        " os.environ['_RJEM_MALLOC_CONF']))\n"
+        "from optimizer.cli.main import main\n"
+        "main()"
+    )
+    given_too = {} if given is None else {"_RJEM_MALLOC_CONF": given}
+    around = {k: v for k, v in os.environ.items() if k != "_RJEM_MALLOC_CONF"}
+    words = [sys.executable, "-c", code, "--version"]
+    done = subprocess.run(
+        words, capture_output=True, text=True, check=True, env=around | given_too
+    )
+    is_imported, kept = done.stdout.split()[-2:]
+    assert is_imported == "False"
+    assert kept == (given or KEPT_MEMORY)
 
 
 def test_the_newest_schema_is_known_without_alembic() -> None:
