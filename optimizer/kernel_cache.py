@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.compiler import CompileResult
+from numba.core.runtime.nrt import rtsys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -137,8 +138,13 @@ class KernelCache(FunctionCache):
             self._file(folder).flush()
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Read the machine code for some types; ``None``: it must be compiled."""
-        target_context.refresh()
+        """
+        Read the machine code for some types; ``None``: it must be compiled.
+
+        Machine code needs numba's runtime. All that numba can compile is told to it
+        when something is compiled: that takes longer than reading all kernels.
+        """
+        rtsys.initialize(target_context)
         if self._enabled:
             key = self._index_key(sig, target_context.codegen())
             for folder in kept_folders():

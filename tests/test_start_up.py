@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from optimizer.cli.main import KEPT_MEMORY
 from tests.support.small_night import SmallNight, make_night
 
 #: Packages that take long to import.
@@ -41,6 +42,11 @@ MAY = {
 
 
 def imported_by(folder: Path, *words: str) -> set[str]:
+    """Packages that a command imports."""
+    return {name.partition(".")[0] for name in modules_of(folder, *words)}
+
+
+def modules_of(folder: Path, *words: str) -> set[str]:
     """Call the command line in a process of its own, and see what it has imported."""
     code = (
         "import sys\n"
@@ -59,7 +65,7 @@ def imported_by(folder: Path, *words: str) -> set[str]:
         env=os.environ,
     )
     assert done.returncode == 0, done.stderr
-    return {name.partition(".")[0] for name in done.stderr.split("IMPORTED")[1].split()}
+    return {*done.stderr.split("IMPORTED")[1].split()}
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +91,15 @@ def test_a_command_imports_what_it_needs(
     assert (imported_by(published.folder, *words) & SLOW) - may == set()
 
 
+@pytest.mark.slow
+def test_a_night_whose_kernels_are_kept_loads_no_compiler(
+    published: SmallNight,
+) -> None:
+    """What numba can compile takes longer to load than all kernels of a night."""
+    words = (*NIGHT, "--dry-run")
+    assert "numba.np.arraymath" not in modules_of(published.folder, *words)
+
+
 def test_a_command_ends_without_looking_for_cycles() -> None:
     """That would take longer than the command: what it has imported is set aside."""
     code = (
@@ -96,6 +111,27 @@ def test_a_command_ends_without_looking_for_cycles() -> None:
     words = [sys.executable, "-c", code, "--version"]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert int(done.stdout.split()[-1]) > 10_000
+
+
+@pytest.mark.parametrize("given", [None, "dirty_decay_ms:1"])
+def test_polars_keeps_freed_memory_for_a_while(given: str | None) -> None:
+    """Set before polars is imported, and by whoever starts the command before us."""
+    code = (
+        "import atexit, os, sys\n"
+        "atexit.register(lambda: print('polars' in sys.modules,"
+        " os.environ['_RJEM_MALLOC_CONF']))\n"
+        "from optimizer.cli.main import main\n"
+        "main()"
+    )
+    given_too = {} if given is None else {"_RJEM_MALLOC_CONF": given}
+    around = {k: v for k, v in os.environ.items() if k != "_RJEM_MALLOC_CONF"}
+    words = [sys.executable, "-c", code, "--version"]
+    done = subprocess.run(
+        words, capture_output=True, text=True, check=True, env=around | given_too
+    )
+    is_imported, kept = done.stdout.split()[-2:]
+    assert is_imported == "False"
+    assert kept == (given or KEPT_MEMORY)
 
 
 def test_the_newest_schema_is_known_without_alembic() -> None:

@@ -64,7 +64,7 @@ def sentence(
     >>> sentence(order, {})
     'not chosen: premium would cost 0.30 CNY more than the harm it avoids'
     >>> sentence(order, {}, "zh")
-    '未入选：升级服务的费用比它能避免的损失高 0.30 元'
+    '未入选：送货上门服务的费用比它能避免的损失高 0.30 元'
     """
     is_shut = order["reason"] in _NEEDS_ROOM and order.get("has_room") is False
     reason = "NO_ROOM" if is_shut else order["reason"]

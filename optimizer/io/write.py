@@ -132,10 +132,11 @@ class _Encoded(NamedTuple):
 def _encoded(
     group: pl.DataFrame, kinds: Mapping[str, Any], *, has_digest: bool
 ) -> _Encoded:
-    """Encode a row group; several threads do so at a time."""
+    """Encode a row group, its texts where they lie; several threads do so at a time."""
     import pyarrow.parquet
 
-    table, buffer = group.to_arrow(), pyarrow.BufferOutputStream()
+    table = group.to_arrow(compat_level=_level(group))
+    buffer = pyarrow.BufferOutputStream()
     with pyarrow.parquet.ParquetWriter(
         buffer,
         table.schema,
@@ -147,6 +148,16 @@ def _encoded(
         writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
     digests = [_digest(group)] if has_digest else []
     return _Encoded(memoryview(buffer.getvalue()), len(group), digests)
+
+
+def _level(group: pl.DataFrame) -> pl.CompatLevel:
+    """Views of texts, to the same bytes; pyarrow writes no categories of them."""
+    import polars as pl
+
+    has_others = any(
+        kind.is_nested() or kind in (pl.Categorical, pl.Enum) for kind in group.dtypes
+    )
+    return pl.CompatLevel.oldest() if has_others else pl.CompatLevel.newest()
 
 
 def _repeated(kinds: Mapping[str, Any]) -> bool | list[str]:

@@ -1,10 +1,15 @@
-"""What published nights decided, joined to an export of what happened."""
+"""
+What published nights decided, joined to an export of what happened.
+
+A night's decisions are read in parts, only the columns that outcomes have of them, and
+of each part what the export asks for: no night is ever in memory whole.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 import glob
-from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +17,10 @@ from optimizer.config import expand_date
 from optimizer.contracts.run_folder import SUCCESS
 from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError, DataError
-from optimizer.io.write import read_back
+from optimizer.io.damage import damaged_is_data_error
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import polars as pl
 
@@ -23,8 +28,9 @@ if TYPE_CHECKING:
 
 #: Columns of outcomes that are the decisions'.
 DECIDED = ("is_premium", "propensity", "arm", "saving_cny", "has_room")
-#: Nights whose decisions are kept, as batches of an export may have several.
-_NUM_KEPT = 8
+#: Decisions that are in memory at once, and outcomes that are joined to them: the more,
+#: the fewer times a night is read.
+_NUM_ROWS, _NUM_JOINED = 100_000, 500_000
 
 
 def published_nights(runs: Path) -> dict[dt.date, Path]:
@@ -73,7 +79,12 @@ def with_decisions(frame: pl.DataFrame, nights: Mapping[dt.date, Path]) -> pl.Da
     days = [day for day in frame["date"].unique().sort().to_list() if day in nights]
     if not days:
         return frame
-    decided = pl.concat([_decisions(nights[day], day) for day in days])
+    decided = pl.concat(
+        part.join(ids, on="order_id", how="semi")
+        for day in days
+        for ids in [frame.filter(pl.col("date") == day).select("order_id")]
+        for part in _decisions(nights[day], day)
+    )
     joined = frame.join(
         decided, on=("order_id", "date"), how="left", maintain_order="left"
     )
@@ -83,6 +94,34 @@ def with_decisions(frame: pl.DataFrame, nights: Mapping[dt.date, Path]) -> pl.Da
         for name in DECIDED
     ]
     return joined.with_columns(columns).select(frame.columns)
+
+
+def each_with_decisions(
+    batches: Iterable[pl.DataFrame], nights: Mapping[dt.date, Path]
+) -> Iterator[pl.DataFrame]:
+    """
+    Join outcomes that come in batches, several together.
+
+    Parameters
+    ----------
+    batches
+        Outcomes.
+    nights
+        As from :func:`published_nights`; without any, batches stay as they are.
+    """
+    import polars as pl
+
+    waiting: list[pl.DataFrame] = []
+    for batch in batches:
+        if not nights:
+            yield batch
+            continue
+        waiting.append(batch)
+        if sum(map(len, waiting)) >= _NUM_JOINED:
+            yield with_decisions(pl.concat(waiting), nights)
+            waiting = []
+    if waiting:
+        yield with_decisions(pl.concat(waiting), nights)
 
 
 def without_outcome(
@@ -112,8 +151,11 @@ def without_outcome(
             f"published nights, {min(nights)} to {max(nights)}; give the outcomes of "
             "these nights, or leave --runs out"
         )
-    kept = [_decisions(nights[day], day).filter(_is_told("decided.")) for day in days]
-    decided = pl.concat(kept)
+    decided = pl.concat(
+        part.filter(_is_told("decided."))
+        for day in days
+        for part in _decisions(nights[day], day)
+    )
     there = decided.join(frame, on=("order_id", "date"), how="semi")
     if len(decided) and not len(there):
         raise DataError(
@@ -134,21 +176,34 @@ def _is_told(prefix: str) -> pl.Expr:
     return pl.col(f"{prefix}is_premium") | ((chance > 0) & (chance < 1))
 
 
-@lru_cache(_NUM_KEPT)
-def _decisions(night: Path, day: dt.date) -> pl.DataFrame:
-    """A night's decisions, their columns marked."""
+def _decisions(night: Path, day: dt.date) -> Iterator[pl.DataFrame]:
+    """A night's decisions in parts, at least one, their columns marked."""
     import polars as pl
+    import pyarrow as pa
+    import pyarrow.parquet
 
-    table = read_back(night / "decisions.parquet")
-    lacking = [name for name in DECIDED if name not in table.columns]
-    if "propensity" in lacking:
-        raise DataError(f"{night}: was published without propensities; run it again")
-    table = table.with_columns(
-        pl.lit(None, pl.Boolean if name == "has_room" else pl.Float64).alias(name)
-        for name in lacking
-    )
-    return table.select(
-        "order_id",
-        pl.lit(day).alias("date"),
-        *(pl.col(name).alias(f"decided.{name}") for name in DECIDED),
-    )
+    path = night / "decisions.parquet"
+    with damaged_is_data_error(str(path)):
+        file = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True)
+        with file:
+            schema = file.schema_arrow
+            lacking = [name for name in DECIDED if name not in schema.names]
+            if "propensity" in lacking:
+                raise DataError(
+                    f"{night}: was published without propensities; run it again"
+                )
+            read = ["order_id", *(name for name in DECIDED if name not in lacking)]
+            empty = pa.schema([schema.field(name) for name in read]).empty_table()
+            parts = file.iter_batches(_NUM_ROWS, columns=read)
+            for part in chain([empty], parts):
+                table = pl.DataFrame(pl.from_arrow(part)).with_columns(
+                    pl.lit(
+                        None, pl.Boolean if name == "has_room" else pl.Float64
+                    ).alias(name)
+                    for name in lacking
+                )
+                yield table.select(
+                    "order_id",
+                    pl.lit(day).alias("date"),
+                    *(pl.col(name).alias(f"decided.{name}") for name in DECIDED),
+                )

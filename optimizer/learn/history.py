@@ -22,8 +22,8 @@ from optimizer.io.validate import QuarantineLog, check_batch, require_rows
 from optimizer.learn.alarms import history_alarms
 from optimizer.learn.decided import (
     DECIDED,
+    each_with_decisions,
     published_nights,
-    with_decisions,
     without_outcome,
 )
 from optimizer.learn.features import features_of
@@ -34,7 +34,7 @@ from optimizer.learn.service import later_than_premium, refuse_published, says_s
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import polars as pl
 
@@ -387,9 +387,14 @@ def _read_source(
     source = replace(source, required=source.required | whole)
     parts: list[pl.DataFrame] = []
     num_rows, times = 0, 1
-    for raw in read_batches(source):
-        num_rows += len(raw)
-        batch = with_decisions(check_batch(raw, source, log), nights)
+
+    def checked() -> Iterator[pl.DataFrame]:
+        nonlocal num_rows
+        for raw in read_batches(source):
+            num_rows += len(raw)
+            yield check_batch(raw, source, log)
+
+    for batch in each_with_decisions(checked(), nights):
         parts.append(_drawn(batch, times))
         while most_beside is not None and sum(map(_num_beside, parts)) > most_beside:
             # Which are left depends on how many there are, not on their order.

@@ -165,6 +165,10 @@ def folds(frame: pl.DataFrame, *, by_station: bool = False) -> NDArray[np.int64]
         that some of them would tell of the others. Fewer than two of these for each
         fold are too few to be kept whole.
     """
+    # Parcels of a night whose savings were drawn share who got premium, not what
+    # happened to them: no outcome is in its own prediction, and intervals take the
+    # night as a cluster. Whole nights as folds would need six nights and more, and
+    # predict each from other days alone.
     key, _ = order_keys(frame["order_id"], salt=1)
     fold = (key % np.uint64(NUM_FOLDS)).astype(np.int64)
     if not by_station:

@@ -143,3 +143,25 @@ def test_an_empty_decisions_table_has_its_columns(tmp_path: Path) -> None:
     write_batches([], tmp_path / "none.parquet", DECISIONS)
     found = read_back(tmp_path / "none.parquet")
     assert tuple(found.columns) == DECISIONS.column_names
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pl.Series(["b", "a", None, "b"], dtype=pl.Categorical),
+        pl.Series(["b", "a", None, "b"], dtype=pl.Enum(["a", "b"])),
+        pl.Series([["b"], ["a text that is no view's own"], None, []]),
+        pl.Series(["b", "a text that is no view's own", None, ""]),
+    ],
+    ids=lambda column: str(column.dtype),
+)
+def test_texts_of_every_kind_are_written_as_they_are(
+    tmp_path: Path, column: pl.Series
+) -> None:
+    """Categories, lists and plain texts, short and long, come back as texts."""
+    frame = pl.DataFrame({"id": column})
+    path = tmp_path / "texts.parquet"
+    write_frames([frame, frame[1:]], path, dict(frame.schema))
+    plain = column.cast(pl.String) if column.dtype != pl.List else column
+    found = read_back(path)["id"].cast(plain.dtype)
+    assert found.to_list() == [*plain.to_list(), *plain.to_list()[1:]]

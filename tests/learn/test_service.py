@@ -8,11 +8,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 import optimizer
 from optimizer.errors import DataError
+from optimizer.learn import decided
 from optimizer.learn.evaluate import Evaluation
 from optimizer.learn.fit import Learned
+from optimizer.learn.history import Window, read_history
 from tests.support.trial import DAY, outcomes, settings
 
 AS_OF = DAY + dt.timedelta(40)
@@ -128,3 +131,33 @@ def test_parcels_later_than_a_model_of_premium_ones_are_told(
 
 def _untold(found: Learned) -> list[object]:
     return [told for told in found.warnings if told.code == "SERVICE_IS_NOT_TOLD"]
+
+
+def test_decisions_are_joined_the_same_in_parts_of_any_size(
+    export: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Parts of seven decisions and exports that come in several batches give the rows that
+    whole nights give, and no part is larger or has a column that nobody asked for.
+    """
+    mixed = export.sample(fraction=1.0, shuffle=True, seed=2)
+    window = Window(AS_OF, runs=Path("runs"))
+    whole = read_history(mixed, settings(), window).rows
+    assert whole["propensity"].is_not_null().sum() == 400
+    mixed.write_parquet("mixed.parquet", row_group_size=60)
+    monkeypatch.setattr(decided, "_NUM_ROWS", 7)
+    monkeypatch.setattr(decided, "_NUM_JOINED", 150)
+    assert_frame_equal(read_history("mixed.parquet", settings(), window).rows, whole)
+    parts = [*decided._decisions(Path("runs", str(PUBLISHED[0])), PUBLISHED[0])]
+    assert sum(map(len, parts)) == 200
+    assert max(map(len, parts)) == 7
+    names = {"order_id", "date", *(f"decided.{name}" for name in decided.DECIDED)}
+    assert {*parts[0].columns} == names
+
+
+def test_decisions_that_are_damaged_are_told(export: pl.DataFrame) -> None:
+    """A night that is cut short is named, and not joined as far as it goes."""
+    path = Path("runs", str(PUBLISHED[1]), "decisions.parquet")
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(DataError, match=str(PUBLISHED[1])):
+        learned(export, runs="runs")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from optimizer.kernel_cache import bare_kernel, kernel
+from optimizer.solvers.kernels.rank import kth_largest
 
 
 @kernel
@@ -177,8 +178,7 @@ def merchant_prices(
                 buffer[count] = best
                 count += 1
         if count > cap[merchant]:
-            place = count - 1 - cap[merchant]
-            result[merchant] = np.partition(buffer[:count], place)[place]
+            result[merchant] = kth_largest(buffer, count, cap[merchant])
     return result
 
 
