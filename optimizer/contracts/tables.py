@@ -164,6 +164,11 @@ OUTCOMES = Table(
         Column("propensity", "probability", "probability of that, from the decisions"),
         Column("arm", "text", "policy, explore or margin, from the decisions"),
         Column("saving_cny", "number", "what it was to save, from the decisions"),
+        Column(
+            "mean_saving_cny",
+            "number",
+            "where savings were drawn: the mean of it, from the night's draws",
+        ),
         Column("has_room", "flag", "whether a lane had a slot, from the decisions"),
         Column("delivered_to_door", "flag", "by the scans; null: no scan says"),
         Column("num_scans", "count", "scans on the way"),

@@ -93,7 +93,29 @@ def with_decisions(frame: pl.DataFrame, nights: Mapping[dt.date, Path]) -> pl.Da
         pl.when(is_decided).then(f"decided.{name}").otherwise(name).alias(name)
         for name in DECIDED
     ]
-    return joined.with_columns(columns).select(frame.columns)
+    found = joined.with_columns(columns).select(frame.columns)
+    return _with_means(found, {day: nights[day] for day in days})
+
+
+def _with_means(frame: pl.DataFrame, nights: Mapping[dt.date, Path]) -> pl.DataFrame:
+    """Say of nights whose savings were drawn what these are by their means."""
+    import polars as pl
+
+    paths = {day: night / "draws.parquet" for day, night in nights.items()}
+    drawn = {day: path for day, path in paths.items() if path.is_file()}
+    if not drawn:
+        return frame
+    means = pl.concat(
+        part.join(ids, on="order_id", how="semi")
+        for day, path in drawn.items()
+        for ids in [frame.filter(pl.col("date") == day).select("order_id")]
+        for part in _means(path, day)
+    )
+    joined = frame.join(
+        means, on=("order_id", "date"), how="left", maintain_order="left"
+    )
+    mean = pl.coalesce("drawn.mean_saving_cny", "mean_saving_cny")
+    return joined.with_columns(mean_saving_cny=mean).select(frame.columns)
 
 
 def each_with_decisions(
@@ -206,4 +228,26 @@ def _decisions(night: Path, day: dt.date) -> Iterator[pl.DataFrame]:
                     "order_id",
                     pl.lit(day).alias("date"),
                     *(pl.col(name).alias(f"decided.{name}") for name in DECIDED),
+                )
+
+
+def _means(draws: Path, day: dt.date) -> Iterator[pl.DataFrame]:
+    """The means beside a night's drawn savings, in parts, at least one."""
+    import polars as pl
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    read = ["order_id", "mean_saving_cny"]
+    with damaged_is_data_error(str(draws)):
+        file = pyarrow.parquet.ParquetFile(draws, page_checksum_verification=True)
+        with file:
+            schema = file.schema_arrow
+            empty = pa.schema([schema.field(name) for name in read]).empty_table()
+            for part in chain([empty], file.iter_batches(_NUM_ROWS, columns=read)):
+                yield pl.DataFrame(pl.from_arrow(part)).select(
+                    "order_id",
+                    pl.lit(day).alias("date"),
+                    pl.col("mean_saving_cny")
+                    .cast(pl.Float64)
+                    .alias("drawn.mean_saving_cny"),
                 )

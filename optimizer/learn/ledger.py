@@ -11,8 +11,12 @@ parcel,
 .. math:: P_g = \sum_{i \in g} e_i (s_i + f), \qquad R_g = \sum_{i \in g} e_i \psi_i
 
 are the promise of the savings :math:`s_i` with their fees :math:`f`, and what came of
-it. A night or a carrier alone has few parcels, so beside the measured sum stands the
-one shrunk to the ratio of all by empirical Bayes.
+it. Both are of the plans that the same night could have had: :math:`R_g` estimates
+:math:`\sum e_i \tau_i`, with the harm :math:`\tau_i` that premium avoids, which is
+what these plans avoid on average. Where savings were drawn, :math:`s_i` is therefore
+the mean of the model: what one draw says of parcels that it did not choose was promised
+by nobody. A night or a carrier alone has few parcels, so beside the measured sum stands
+the one shrunk to the ratio of all by empirical Bayes.
 
 References
 ----------
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator, Mapping
 
+    import polars as pl
     from numpy.typing import NDArray
 
     from optimizer.config import Config
@@ -67,7 +72,8 @@ def ledger(
     ----------
     data
         Rows that could have got either service; those count that a plan chose, with a
-        ``saving_cny`` and a known propensity.
+        ``saving_cny`` and a known propensity; of nights whose savings were drawn, with
+        a ``mean_saving_cny``.
     fits
         Predictions for these rows of each harm that costs something.
     config
@@ -84,12 +90,13 @@ def ledger(
     frame = data.frame
     # Parcels explored blindly were chosen for no saving.
     is_planned = frame["arm"].fill_null("policy") != "explore"
-    is_known = (is_planned & frame["saving_cny"].is_not_null()).to_numpy()
+    saving = _promised(frame)
+    is_known = (is_planned & saving.is_not_null()).to_numpy()
     # The fee of nights from before the policy is not known.
     is_known &= (frame["date"] >= _first_rules(config)).to_numpy()
     if data.kind != "randomised" or not is_known.any():
         return []
-    promised = frame["saving_cny"].fill_null(0.0).to_numpy() + _fees(data, config)
+    promised = saving.fill_null(0.0).to_numpy() + _fees(data, config)
     realised, variance = _realised(data, fits, config)
     chance = data.propensity
     whole = chance * promised, chance * realised, chance**2 * variance
@@ -111,6 +118,21 @@ def ledger(
                 | _row(float(row[0]), float(row[1]), float(row[2]), likely)
             )
     return found
+
+
+def _promised(frame: pl.DataFrame) -> pl.Series:
+    """Savings that plans counted on: by their means where they were drawn."""
+    import polars as pl
+
+    is_drawn = (pl.col("arm") == "thompson").any() | (
+        pl.col("mean_saving_cny").is_not_null().any()
+    )
+    saving = (
+        pl.when(is_drawn.fill_null(value=False).over("date"))
+        .then("mean_saving_cny")
+        .otherwise("saving_cny")
+    )
+    return frame.select(saving.alias("saving")).to_series()
 
 
 def _fees(data: Comparable, config: Config) -> NDArray[np.float64]:

@@ -119,7 +119,7 @@ def reveal_night(
         )
     merchants = read_back(night / "merchants.parquet")
     frame = outcomes_of(
-        decisions=read_back(run_dir / "decisions.parquet"),
+        decisions=_decided(run_dir),
         orders=read_back(night / "orders.parquet"),
         truth=read_back(night / "truth.parquet"),
         merchants=merchants,
@@ -130,6 +130,15 @@ def reveal_night(
     if frame.height == 0:
         raise DataError(f"{run_dir}: none of its orders is in {night}")
     return frame
+
+
+def _decided(run_dir: Path) -> pl.DataFrame:
+    """A night's decisions, beside drawn savings their means."""
+    decisions = read_back(run_dir / "decisions.parquet")
+    if not (run_dir / "draws.parquet").is_file():
+        return decisions
+    means = read_back(run_dir / "draws.parquet").select("order_id", "mean_saving_cny")
+    return decisions.join(means, on="order_id", how="left", maintain_order="left")
 
 
 def outcomes_of(
@@ -147,7 +156,7 @@ def outcomes_of(
     Parameters
     ----------
     decisions
-        As published.
+        As published; beside drawn savings perhaps ``mean_saving_cny``.
     orders, truth, merchants
         The simulated night.
     day
@@ -165,7 +174,8 @@ def outcomes_of(
     import polars as pl
 
     own = truth.unique("order_id", keep="first", maintain_order=True)
-    known = [name for name in ("saving_cny", "has_room") if name in decisions.columns]
+    told = ("saving_cny", "mean_saving_cny", "has_room")
+    known = [name for name in told if name in decisions.columns]
     carried = decisions.select(
         *("order_id", "is_premium", "arm", "propensity", *known),
         carrier="carrier_id",
