@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks import worlds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 #: Power beyond which a wrong sign counts: the true effect over its standard error.
 CLEAR = 2.8
@@ -69,7 +69,8 @@ def repetition(
         "world": world,
         "seed": seed,
         "nights": num_nights,
-        "intervals": found,
+        "intervals": worlds.last_told(found),
+        "by_method": found,
         "seconds": round(time.process_time() - start, 1),
     }
 
@@ -91,7 +92,33 @@ def table(rows: list[dict[str, Any]]) -> str:
         lines.append(f"| `{world}` | {len(own)} | " + " | ".join(_cells(own)) + " |")
     if rows:
         lines.append(f"| all | {len(rows)} | " + " | ".join(_cells(rows)) + " |")
-    return "\n".join(lines)
+    whole = [row for row in rows if "by_method" in row]
+    return "\n".join(lines + (["", *_by_method(whole)] if whole else []))
+
+
+def _by_method(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """The same intervals by each method, over the platforms that have them all."""
+    yield (
+        f"| method, {len(rows)} platforms | intervals that hold the truth | false "
+        "alarms | those for who looks each night hold it | width, to `difference` |"
+    )
+    yield "|---|--:|--:|--:|--:|"
+    every = [one for row in rows for one in row["by_method"]]
+    plain = _width(one for one in every if one["method"] == "difference")
+    for method in dict.fromkeys(one["method"] for one in every):
+        own = [one for one in every if one["method"] == method]
+        null = [one for one in own if abs(one["true"]) <= 1e-12]
+        cells = (
+            _share([one["low"] <= one["true"] <= one["high"] for one in own]),
+            _share([not one["low"] <= 0 <= one["high"] for one in null]),
+            _share([o["low_always"] <= o["true"] <= o["high_always"] for o in own]),
+            f"{_width(own) / plain:.2f}",
+        )
+        yield f"| `{method}` | " + " | ".join(cells) + " |"
+
+
+def _width(intervals: Iterable[dict[str, Any]]) -> float:
+    return float(np.mean([one["high"] - one["low"] for one in intervals]))
 
 
 def _cells(rows: list[dict[str, Any]]) -> Iterator[str]:

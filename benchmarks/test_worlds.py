@@ -126,6 +126,19 @@ def test_intervals_are_counted_by_what_they_say():
     ]
 
 
+def test_every_method_is_counted_where_all_are_known():
+    """Each has its own line; a platform that kept one method alone is not in it."""
+    plain = {"method": "difference", "low": -0.2, "high": 0.2, "true": 0.0}
+    plain |= {"low_always": -0.4, "high_always": 0.4, "population": "policy"}
+    other = plain | {"method": "adjusted", "low": 0.1, "low_always": 0.1}
+    row = {"world": "null", "seed": 1, "intervals": [plain]}
+    text = intervals.table([row, row | {"seed": 2, "by_method": [plain, other]}])
+    told = [line.split("|")[1:-1] for line in text.splitlines() if "`" in line[:5]]
+    first, second = ([cell.split(":")[0].strip() for cell in one] for one in told[-2:])
+    assert first == ["`difference`", "1/1", "0/1", "1/1", "1.00"]
+    assert second == ["`adjusted`", "0/1", "1/1", "0/1", "0.25"]
+
+
 def test_hillstrom_judges_a_ranking_by_what_it_finds():
     """A ranking by the effect itself has a high Qini, one by lot nearly none."""
     rng = np.random.default_rng(11)  # not that of the split

@@ -196,7 +196,7 @@ def repetition(
             plan["propensity"].is_between(0, 1, closed="none").sum()
             for _, plan, _ in past
         ),
-        "intervals": intervals,
+        "intervals": last_told(intervals),
         "seconds": round(time.process_time() - start, 1),
     }
 
@@ -596,7 +596,7 @@ def measured(
     settings: dict[str, Any],
     day: dt.date,
 ) -> list[dict[str, Any]]:
-    """Intervals of ``evaluate`` with the true effect on the same parcels."""
+    """Intervals of ``evaluate`` by every method, and the true effect of the parcels."""
     from optimizer.config import as_config
     from optimizer.learn.evaluate import evaluate
     from optimizer.learn.history import Window
@@ -623,20 +623,30 @@ def measured(
     )
     drawn = history.filter(pl.col("propensity").is_between(0, 1, closed="none"))
     both = drawn.select("order_id", "arm").join(truth, on="order_id")
-    best: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in found.effects:
-        if row["by"] is None and row["outcome"] in OUTCOME_OF.values():
-            best[row["population"], row["outcome"]] = row
+    truths: dict[tuple[str, str], float] = {}
     told = []
-    for (population, outcome), row in best.items():
-        inside = both.filter(pl.col("arm") == population)
-        true = inside.select((pl.col("take_up") * pl.col(outcome)).mean()).item()
-        named = ("method", "estimate", "low", "high", "num_treated", "num_control")
+    for row in found.effects:
+        population, outcome = row["population"], row["outcome"]
+        if row["by"] is not None or outcome not in OUTCOME_OF.values():
+            continue
+        if (population, outcome) not in truths:
+            inside = both.filter(pl.col("arm") == population)
+            true = inside.select((pl.col("take_up") * pl.col(outcome)).mean())
+            truths[population, outcome] = true.item()
+        named = ("method", "estimate", "low", "high", "low_always", "high_always")
+        sizes = ("num_treated", "num_control")
         told.append(
-            {"population": population, "outcome": outcome, "true": true}
-            | {name: row[name] for name in named}
+            {"population": population, "outcome": outcome}
+            | {"true": truths[population, outcome]}
+            | {name: row[name] for name in named + sizes}
         )
     return told
+
+
+def last_told(intervals: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of each population and outcome the last method: doubly robust where it can be."""
+    found = {(one["population"], one["outcome"]): one for one in intervals}
+    return list(found.values())
 
 
 def table(rows: list[dict[str, Any]]) -> str:

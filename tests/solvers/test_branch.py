@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numba.core import event
 
 from optimizer.certify.certificate import Certificate, certify, saving_unit
 from optimizer.model.problem import Problem
+from optimizer.model.side_constraints import HARD, NO_FLOOR, NO_PIN, SideRows
 from optimizer.model.solution import Solution, SolveParams, Termination
-from optimizer.solvers import solve
+from optimizer.solvers import compiling, solve
 from optimizer.solvers.kernels import branch as branch_kernels
-from optimizer.solvers.kernels import fill
-from optimizer.solvers.packing import branch
+from optimizer.solvers.kernels import branch_linear, fill
+from optimizer.solvers.market import Threads
+from optimizer.solvers.packing import branch, branch_night, refine_prices
 from optimizer.solvers.packing import solve as packing
-from optimizer.solvers.packing.programs import Effort
+from optimizer.solvers.packing.programs import Effort, Program, solve_linear
 from optimizer.testing import random_packing
 from tests.support.examples import examples
 from tests.support.packing_twin import best_key, plan_key, proved_bound
@@ -127,9 +131,11 @@ def test_half_of_the_time_is_left_to_branches(monkeypatch: pytest.MonkeyPatch) -
     assert proof.gap == 0
 
 
-def test_no_tree_is_begun_when_the_time_is_up() -> None:
+@pytest.mark.parametrize("seconds", [0.0, 1e-6])
+def test_no_tree_is_begun_when_the_time_is_up(seconds: float) -> None:
     """A deadline that has passed leaves plan and prices as they are."""
-    found, proof = proved(hard_night(), time_limit_seconds=1e-6)
+    proved(hard_night())  # compiles, which no deadline counts
+    found, proof = proved(hard_night(), time_limit_seconds=seconds)
     assert found.tree is None
     assert found.termination.limit == "TIME"
     assert proof.is_feasible
@@ -163,7 +169,7 @@ def test_what_is_in_leaves_a_lane_less_room_for_the_rest(seed: int) -> None:
         merchant_price=np.zeros(problem.num_merchants, np.int64),
         termination=Termination("FEASIBLE", "METHOD"),
     )
-    night = branch._kernel_night(problem, nothing)
+    night = branch_night.kernel_night(problem, nothing)
     fixed = draw.choice(np.array([-1, -1, -1, 0], np.int8), problem.num_options)
     left = problem.slots.astype(np.int64)
     for option in draw.permutation(problem.num_options)[:8].tolist():
@@ -180,3 +186,113 @@ def test_what_is_in_leaves_a_lane_less_room_for_the_rest(seed: int) -> None:
         some = np.flatnonzero(open_here)
         best += fill.best_subset(night.load[some], profit[some], int(left[lane]))[0]
     assert bound == best == profit[taken].sum()
+
+
+def test_compiling_is_no_time_of_a_solve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Seconds in which kernels were compiled are given back: what would be late by as
+    many is not, and what numba tells of a compilation adds to them.
+    """
+    before = compiling.compiling_seconds()
+    with event.trigger_event("numba:compile"), event.trigger_event("numba:compile"):
+        during = compiling.compiling_seconds()
+    after = compiling.compiling_seconds()
+    assert before < during < after
+    with Threads(1) as pool:
+        params, ends = SolveParams(), -1.0  # before the machine was started
+        search = refine_prices.PackingSearch(hard_night(), params, pool, ends, 1, after)
+        assert search.is_late()
+        monkeypatch.setattr(refine_prices, "compiling_seconds", lambda: math.inf)
+        assert not search.is_late()
+
+
+def knapsacks(seed: int, num_rows: int, num_goods: int) -> Problem:
+    """Goods of which each weighs something in every row, as nights without lanes."""
+    draw = np.random.default_rng(seed)
+    weight = draw.integers(1, 100, (num_goods, num_rows))
+    return Problem(
+        merchant_start=np.array([0, num_goods]),
+        cap=np.array([num_goods]),
+        option_start=np.arange(num_goods + 1),
+        option_lane=np.zeros(num_goods, np.int32),
+        option_saving=(weight.sum(axis=1) + draw.integers(0, 50, num_goods)) * 10_000,
+        slots=np.array([num_goods]),
+        lane_parent=np.array([-1], np.int32),
+        key=np.arange(1, num_goods + 1).astype(np.uint64),
+        row=np.arange(num_goods),
+        side=SideRows(
+            option_load=np.ones(num_goods, np.int64),
+            entry_start=np.arange(num_goods + 1) * num_rows,
+            entry_row=np.tile(np.arange(num_rows), num_goods).astype(np.int32),
+            entry_weight=weight.ravel(),
+            low=np.full(num_rows, NO_FLOOR),
+            high=weight.sum(axis=0) // 2,
+            penalty=np.full(num_rows, HARD),
+            rank=np.zeros(num_rows, np.int32),
+            pin_rank=np.full(num_goods, NO_PIN, np.int32),
+        ),
+    )
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_knapsacks_of_several_rows_end_at_what_enumeration_finds(seed: int) -> None:
+    """All subsets of 12 goods are counted: none that fits is worth more; gap 0."""
+    problem = knapsacks(seed, 1 + seed, 12)
+    found, proof = proved(problem)
+    some = (np.arange(2**12)[:, None] >> np.arange(12)) & 1
+    weight = problem.side.entry_weight.reshape(12, -1)
+    fits = np.all(some @ weight <= problem.side.high, axis=1)
+    best = (some @ problem.option_saving)[fits].max()
+    assert proof.gap == 0
+    assert problem.option_saving[found.chosen].sum() == best
+
+
+def test_prices_of_a_node_are_those_of_its_linear_program() -> None:
+    """
+    Whatever was solved before on the same table, each node's answer is worth what GLOP
+    finds for it, and its prices bound by as much.
+    """
+    problem = knapsacks(3, 5, 40)
+    nothing = Solution(
+        chosen=np.zeros(0, np.int64),
+        lane_price=np.zeros(1, np.int64),
+        merchant_price=np.zeros(1, np.int64),
+        termination=Termination("FEASIBLE", "METHOD"),
+    )
+    night = branch_night.kernel_night(problem, nothing)
+    linear = branch_night.make_linear(night)
+    state = branch_night.first_state(linear)
+    assert linear.place.tolist() == np.arange(42, 47).tolist()
+    draw, weight = np.random.default_rng(1), problem.side.entry_weight.reshape(40, 5)
+    for turn in range(25):
+        fixed = draw.choice(np.array([0, 0, 0, 0, -1, 1], np.int8), 40)
+        if np.any(weight[fixed == 1].sum(axis=0) > problem.side.high):
+            fixed[fixed == 1] = 0
+        if turn == 12:
+            state.pivots[0] = branch_linear.FRESH
+        branch_linear.solve_node(linear, state, fixed, 1_000)
+        exact = solve_linear(
+            Program(
+                cost=problem.option_saving.astype(np.float64),
+                upper=(fixed >= 0).astype(np.float64),
+                row=np.repeat(np.arange(6), 40),
+                column=np.tile(np.arange(40), 6),
+                amount=np.vstack((weight.T, fixed == 1)).ravel().astype(np.float64),
+                least=np.append(np.full(5, -np.inf), np.sum(fixed == 1)),
+                most=np.append(problem.side.high, np.inf).astype(np.float64),
+                num_whole=0,
+            ),
+            seconds=60,
+        )
+        assert exact is not None
+        prices = np.zeros(47, np.int64)
+        branch_linear.linear_prices(linear, state, night, prices)
+        profit, taken = np.zeros(40, np.int64), np.zeros(40, np.bool_)
+        bound = branch_kernels._choose(night, fixed, prices, profit, taken)
+        worth = float(problem.option_saving @ state.x[:40])
+        rounding = 1 + 5 * int(problem.side.high.max())
+        assert worth - 1 <= bound <= worth + rounding
+        glop = np.rint(exact[:5]).astype(np.int64)
+        prices[42:] = np.maximum(glop, 0)
+        other = branch_kernels._choose(night, fixed, prices, profit, taken)
+        assert abs(bound - other) <= 2 * rounding

@@ -19,8 +19,7 @@ from optimizer.model.problem import Problem, starts
 from optimizer.model.side_constraints import HARD, NO_FLOOR, NO_PIN, SideRows
 from optimizer.model.solution import SolveParams, Termination
 from optimizer.solvers import METHODS, PACKING_METHODS, solve
-from optimizer.solvers.kernels import branch as branch_kernels
-from optimizer.solvers.kernels import fill, packing_improve
+from optimizer.solvers.kernels import branch_grow, fill, packing_improve
 from optimizer.solvers.packing import branch, programs, refine_prices
 from optimizer.solvers.packing import solve as packing
 from optimizer.testing import random_packing, random_problem
@@ -421,7 +420,8 @@ class CountingClock:
 SLICES = {
     (packing_improve, "improve"): 0,
     (fill, "fill_lanes"): 2,
-    (branch_kernels, "bound_node"): 0,
+    (branch_grow, "price_node"): 0,
+    (branch_grow, "grow"): 0,
     (programs, "_solve"): 0,
 }
 
@@ -436,6 +436,8 @@ def test_nothing_long_begins_once_the_time_is_up(
     monkeypatch.setattr(CountingClock, "seen", 0)
     monkeypatch.setattr(packing, "time", CountingClock)
     monkeypatch.setattr(refine_prices, "time", CountingClock)
+    for module in (packing, refine_prices):
+        monkeypatch.setattr(module, "compiling_seconds", lambda: 0.0)
     for module, name in SLICES:
         kernel = getattr(module, name)
 

@@ -13,6 +13,7 @@ import pytest
 
 from optimizer.config import as_config
 from optimizer.contracts.run_folder import AUDIT, RECORD, REPORT, read_record
+from optimizer.contracts.tables import NIGHTS
 from optimizer.evidence.order_evidence import find_evidence
 from optimizer.job import run_date
 from optimizer.spark.engine_keys import (
@@ -95,14 +96,17 @@ def published(config, engine, day=DAY):
 def assert_equal_nights(alone, there):
     """
     Every table and every leaf of evidence, byte for byte; the record, but for what is
-    measured, who made it, and digests of the pages that tell these.
+    measured, who made it (by whose identity earlier nights of the week are named), and
+    digests of the files that tell these.
     """
     (ours, record), (theirs, other) = alone, there
     names = [path.name for path in ours.iterdir()]
     assert sorted(names) == sorted(path.name for path in theirs.iterdir())
-    own = {RECORD, REPORT, AUDIT}
+    own = {RECORD, REPORT, AUDIT, NIGHTS.file}
     for name in {*names} - own:
         assert (ours / name).read_bytes() == (theirs / name).read_bytes(), name
+    weeks = [pl.read_parquet(run / NIGHTS.file) for run in (ours, theirs)]
+    assert weeks[0].drop("run_id").equals(weeks[1].drop("run_id"))
     made_by = {"config", "identity", "outputs", "run_measurements", "versions"}
     for key in {*record, *other} - made_by:
         assert record[key] == other[key], key

@@ -13,12 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import optimizer
+from optimizer.build.experiment import make_experiment
+from optimizer.config import as_config
 from optimizer.contracts.tables import CAPACITY
 from optimizer.errors import DataError, SolveError
+from optimizer.explain.block_proof import DrawnPrices
 from optimizer.io.duplicates import KeyCollision
 from optimizer.io.merchant_order import block_of_merchants
 from optimizer.io.read import open_source
 from optimizer.io.validate import QuarantineLog, checked_table
+from optimizer.model.reasons import Reason
 from optimizer.solvers.network import block_solve as near_module
 from optimizer.solvers.network.block_margins import find_block_margins, find_plan
 from optimizer.solvers.network.block_solve import BlockNight, solve_core
@@ -28,8 +32,9 @@ from optimizer.spark.passes import Decided, SparkBlocks, decide, decide_parts
 from optimizer.spark.published import joined
 from optimizer.spark.sums import add_up
 from optimizer.testing import make_tables, random_problem, random_tables
+from tests.support.engine_nights import CARRIERS, with_a_model
 from tests.support.examples import examples
-from tests.support.local_blocks import make_blocks, make_rules
+from tests.support.local_blocks import DAY, make_blocks, make_rules
 
 
 def checked(capacity):
@@ -62,6 +67,12 @@ def solve(tables, num_blocks, num_parts=1):
     near = solve_core(field, 1)
     prices = field.by_block(near.merchant_price)
     verdict = DecidingPrices(near.lane_price, prices, near.tied, None)
+    settings = as_config(tables.config)
+    experiment = make_experiment(settings.holdout, DAY, settings.objective)
+    if experiment.is_random:
+        verdict = DrawnPrices(
+            near.lane_price, prices, near.tied, None, experiment, limits.places
+        )
     sums = add_up(field.blocks, field, near, verdict)
     plan = find_plan(field, verdict, field.blocks)
     margins = find_block_margins(field, plan, verdict, field.blocks, 1)
@@ -81,7 +92,12 @@ def solve(tables, num_blocks, num_parts=1):
     names = ["merchant_id", "order_id"]
     assert parts.equals(decisions.select(parts.columns).sort(names))
     is_root = limits.terms.parent < 0
-    num_chosen = decisions["is_premium"].sum()
+    counts = dict(decisions["reason"].value_counts().iter_rows())
+    by_sums = sums.reasons.tolist()
+    assert {Reason[name]: num for name, num in counts.items()}.items() >= {
+        reason: by_sums[reason] for reason in Reason if by_sums[reason]
+    }.items()
+    num_chosen = counts.get("CHOSEN", 0) + counts.get("HELD_OUT", 0)
     assert num_chosen == sums.used.sum() == sums.lane_used[is_root].sum()
     lanes = dict(zip(limits.places, near.lane_price.tolist(), strict=True))
     cuts = near.merchant_price.tolist()
@@ -99,7 +115,11 @@ def micro(table, names):
 def assert_as_alone(tables, found):
     """Hold the integers of blocks against those of one machine."""
     alone = optimizer.allocate(
-        tables.orders, tables.capacity, config=tables.config, options=tables.options
+        tables.orders,
+        tables.capacity,
+        config=tables.config,
+        options=tables.options,
+        date=DAY,
     )
     proof, lanes, merchants = found[:3]
     assert proof == alone.certificate
@@ -115,7 +135,8 @@ def assert_as_alone(tables, found):
     plan = "order_id", "is_premium", "carrier_id"
     assert decisions.select(plan).equals(expected.select(plan))
     exact = ["order_id", "margin_cny", "margin_low_cny", "margin_high_cny"]
-    assert decisions.select(exact).equals(expected.select(exact))
+    told = [*exact, "saving_cny", "arm", "propensity", "surplus_cny", "has_room"]
+    assert decisions.select(told).equals(expected.select(told))
 
 
 def published_parts(rows, night):
@@ -128,6 +149,38 @@ def published_parts(rows, night):
         joined([piece["rows"] for piece in pieces if piece["part"] == part])
         for part in range(num_parts)
     )
+
+
+@pytest.mark.parametrize("unit", ["order", "station-day"])
+def test_a_task_holds_back_whom_one_machine_holds_back(unit):
+    """Reason, arm and propensity of every order, and the counts of the proof."""
+    tables = random_tables(12, num_orders=300)
+    holdout = {"share": 0.4, "seed": 3, "unit": unit}
+    tables = replace(tables, config=tables.config | {"holdout": holdout})
+    found = solve(tables, 3, 2)
+    assert_as_alone(tables, found)
+    held = found[3].filter(pl.col("reason") == "HELD_OUT")
+    assert held["propensity"].unique().to_list() == [0.6]
+    assert 3 < len(held) < found[3]["is_premium"].sum() * 2
+
+
+def test_a_learned_model_fills_options_as_on_one_machine(tmp_path):
+    """Its shares of an order meet the order's options; savings are equal to 1e-6."""
+    config = with_a_model(tmp_path)
+    tables = random_tables(25, num_orders=250, has_choice=True)
+    kept = [{"carrier_id": name, "probability": 0.9} for name in CARRIERS]
+    objective = tables.config["objective"] | {"fulfilment": kept}
+    asked = {"objective": objective}
+    asked |= {"model": config["model"], "learning": config["learning"]}
+    tables = replace(
+        tables,
+        orders=pl.read_parquet(tmp_path / "choice.parquet"),
+        options=pl.read_parquet(tmp_path / "options.parquet"),
+        config=tables.config | asked,
+    )
+    found = solve(tables, 3, 2)
+    assert_as_alone(tables, found)
+    assert found[3]["is_premium"].sum() > 10
 
 
 @pytest.mark.parametrize("has_choice", [False, True])

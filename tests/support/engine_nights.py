@@ -257,7 +257,9 @@ ENGINE_NIGHTS = {
 def after_others(folder):
     """What a night has around it: others before it, a state, copies, alerts, rights."""
     tables = random_tables(27, num_orders=260, num_merchants=30)
-    orders = tables.orders.with_columns(buyer_key=pl.format("b{}", N % 50))
+    orders = tables.orders.with_columns(
+        wave=pl.format("b{}", N % 50), order_value_cny=(N % 83).cast(pl.Float64)
+    )
     orders.write_parquet(folder / "around.parquet", row_group_size=90)
     tables.capacity.write_csv(folder / "around.csv")
     pl.DataFrame(
@@ -269,7 +271,7 @@ def after_others(folder):
     made["operations"]["alerts"] |= {
         "input_change": 0.3,
         "dead_lane_nights": 2,
-        "splitting": {"columns": ["buyer_key"], "below_cny": 9, "group_size": 3},
+        "splitting": {"columns": ["wave"], "below_cny": 9, "group_size": 3},
     }
     return made | {
         "policy": [policy | {"cap": cap}],

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from functools import partial
 
 import polars as pl
 import pyarrow as pa
 
+from optimizer.build.learned_probabilities import model_of
 from optimizer.config import as_config, policy_on
 from optimizer.contracts.tables import OPTIONS, ORDERS
 from optimizer.io.read import open_source
@@ -19,6 +21,7 @@ from optimizer.spark.rows import (
     value_options,
 )
 
+DAY = dt.date(2026, 11, 22)
 OWN = ("carrier_id", "complaint_prob_premium", "return_prob_premium")
 
 
@@ -47,16 +50,18 @@ def numbered(table):
 
 
 def make_rules(tables, **keys):
-    """The rules of a night, some keys changed."""
+    """The rules of a night, some keys changed; with its learned model."""
     config = as_config(tables.config | keys)
-    return Rules(config, policy_on(config, None), None, None, 0)
+    model = model_of(config, DAY)
+    return Rules(config, policy_on(config, DAY), None, DAY, 0, model)
 
 
 def make_blocks(tables, num_blocks, num_parts=1):
     """The blocks of a night, merchants dealt out by name, each in so many parts."""
     rules = make_rules(tables)
     is_choice = tables.options is not None
-    source = open_source(tables.orders, ORDERS, require=() if is_choice else OWN)
+    has_all = not is_choice and rules.model is None
+    source = open_source(tables.orders, ORDERS, require=OWN if has_all else ())
     orders = numbered(tables.orders)
     rows = pl.from_arrow(
         pa.Table.from_batches(

@@ -34,6 +34,7 @@ from optimizer.certify.packing import packing_bound
 from optimizer.model.lane_tree import effective_price, own_price
 from optimizer.model.solution import Solution, SolveParams, Termination
 from optimizer.solvers.choose_method import solve_network
+from optimizer.solvers.compiling import compiling_seconds
 from optimizer.solvers.market import Threads, ranges, sub_market, whole_market
 from optimizer.solvers.network.primal_heuristic import chosen_options
 from optimizer.solvers.packing.branch import MOST_OPTIONS, with_branches
@@ -114,8 +115,10 @@ def solve_packing(problem: Problem, params: SolveParams) -> Solution:
     if problem.side is None:
         return solve_network(problem, params)
     ends = time.monotonic() + params.time_limit_seconds
+    compiled = compiling_seconds()
     with Threads(params.num_threads) as pool:
-        search = PackingSearch(problem, params, pool, ends, saving_unit(problem))
+        unit = saving_unit(problem)
+        search = PackingSearch(problem, params, pool, ends, unit, compiled)
         found = network_plan(problem, params, search.seconds_left())
         return found or _solve(search)
 
