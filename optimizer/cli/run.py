@@ -396,7 +396,7 @@ def _more(ids: list[str]) -> str:
 
 def _draw_words(numbers: Mapping[str, Any]) -> str:
     """
-    What the plan avoids by the mean of the model whose draw decided the night.
+    What the plan avoids by the draw that decided the night.
 
     Examples
     --------
@@ -412,15 +412,19 @@ def _draw_words(numbers: Mapping[str, Any]) -> str:
             f"{others} are in the plans of other draws, and another night draws others"
         )
     return (
-        f"savings are one draw of the model: by its mean the plan avoids "
-        f"{draw['mean_saving_cny']:,.2f} CNY; {others} chosen by some draws and not by "
-        "others"
+        f"savings are one draw of the model, and the proof is of these: by them the "
+        f"plan avoids {numbers['saving_cny']:,.2f} CNY; {others} chosen by some draws "
+        "and not by others"
     )
 
 
 def _avoided(numbers: Mapping[str, Any]) -> str:
     """What the night avoids, or what it costs to measure."""
-    saving = numbers["saving_cny"]
+    is_drawn = "draw" in numbers
+    saving = numbers["draw"]["mean_saving_cny"] if is_drawn else numbers["saving_cny"]
+    if saving < 0 and is_drawn:
+        lost = f"{-saving:,.2f} CNY more in fees and harm than it avoids"
+        return f"costs      {lost}, by the mean of the model, to learn"
     if saving < 0:
         return f"costs      {-saving:,.2f} CNY more in fees than it avoids, to measure"
     return f"avoids     {saving:,.2f} CNY of expected harm, fees counted"

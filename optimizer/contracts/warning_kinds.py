@@ -594,7 +594,7 @@ _HISTORY: dict[str, WarningKind] = {
     ),
     "SAMPLE_RATIO": _about(
         "SAMPLE RATIO: {num_premium} of {num_parcels} parcels of the arm {arm} got "
-        "premium, and by their propensities it were {expected}, which is no chance: "
+        "premium, where their propensities expect {expected}, which is no chance: "
         "rows are missing, or propensities are of other decisions; no interval holds "
         "until that is found",
         num_premium="count",

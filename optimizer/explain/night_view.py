@@ -51,10 +51,16 @@ def night_view(
     others = {
         name: count for name, count in numbers["reasons"].items() if name != "CHOSEN"
     }
+    # What was drawn is nobody's expectation.
+    drawn = numbers.get("draw")
+    saving = numbers["saving_cny"] if drawn is None else drawn["mean_saving_cny"]
     rows = [
-        ("avoids", f"{numbers['saving_cny']:,.2f} CNY of expected harm, fees counted"),
+        ("avoids", f"{saving:,.2f} CNY of expected harm, fees counted"),
         ("proof", gap_words(proof.gap, proof.relative_gap)),
     ]
+    if drawn is not None:
+        by_draw = f"{numbers['saving_cny']:,.2f} CNY by the savings that were drawn"
+        rows.append(("drawn", f"{by_draw}, which the proof is of"))
     if reasons := counts(others):
         rows.append(("others", reasons))
     if basis := [str(said) for said in warnings if said.code in _BASIS]:

@@ -17,6 +17,7 @@ from optimizer.build.drawn_savings import Draws, count_plans, draw_seed, fill
 from optimizer.build.experiment import make_experiment
 from optimizer.build.model_draws import drawn_model
 from optimizer.build.model_file import named
+from optimizer.cli.run import _avoided, _draw_words
 from optimizer.config import as_config, config_json
 from optimizer.errors import ConfigError
 from optimizer.model.problem import Problem
@@ -27,6 +28,7 @@ from optimizer.solvers import solve
 from optimizer.testing import assert_certified, random_problem
 from tests.support.drawn_models import RAISED, a_model, written
 from tests.support.examples import examples
+from tests.support.pages import visible
 
 DAY = dt.date(2026, 11, 22)
 PREMIUM = ["complaint_prob_premium", "return_prob_premium"]
@@ -248,6 +250,28 @@ def test_one_proved_optimum_for_the_drawn_savings(day, model):
     assert told["seed"] == draw_seed(experiment)
     assert told["mean_saving_cny"] == pytest.approx(chosen["mean_saving_cny"].sum())
     assert told["num_drawn"] == (night.orders["arm"] == "thompson").sum() > 20
+
+
+def test_a_drawn_night_is_told_by_the_mean_of_its_model(day, model):
+    """
+    What is shown as expected is the mean; the draw stands beside it, named as drawn,
+    and is what the certificate is of.
+    """
+    night = decide(day, configured(model, share=0))
+    mean = night.summary["draw"]["mean_saving_cny"]
+    drawn = night.summary["saving_cny"]
+    assert f"{mean:,.2f}" != f"{drawn:,.2f}"
+    assert drawn == pytest.approx(night.certificate.primal_bound / 1e6)
+    shown = dict(night._view().rows)
+    assert shown["avoids"].startswith(f"{mean:,.2f} CNY of expected harm")
+    assert shown["drawn"].startswith(f"{drawn:,.2f} CNY by the savings that were drawn")
+    numbers = dict(night.summary)
+    assert f"{mean:,.2f} CNY of expected harm" in _avoided(numbers)
+    assert f"by them the plan avoids {drawn:,.2f} CNY" in _draw_words(numbers)
+    said = visible(night.report().html)
+    assert said.index(f"{mean:,.2f}") < said.index(f"{drawn:,.2f}")
+    numbers["draw"] = numbers["draw"] | {"mean_saving_cny": -3.0}
+    assert _avoided(numbers).startswith("costs      3.00 CNY")
 
 
 def as_measured(model):
