@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 
@@ -11,6 +12,7 @@ import polars as pl
 import pytest
 import yaml
 
+from optimizer.spark.lease import CLAIMS
 from optimizer.testing import random_tables
 from tests.support.processes import free_port, is_open, stop, wait_for
 from tests.support.spark_cluster import REPOSITORY
@@ -79,7 +81,10 @@ def test_spark_connect_gives_the_integers_of_one_machine(cluster, tmp_path):
 
 
 def test_a_driver_that_dies_publishes_nothing_and_starts_again(cluster, tmp_path):
-    """``spark-submit`` killed in the middle leaves no night; the next one is whole."""
+    """
+    ``spark-submit`` killed in the middle leaves no night, and a claim that the
+    next run is told to remove; then its night is whole.
+    """
     tables = random_tables(5, num_orders=300)
     tables.orders.write_parquet(tmp_path / "orders.parquet")
     tables.capacity.write_csv(tmp_path / "capacity.csv")
@@ -104,6 +109,7 @@ def test_a_driver_that_dies_publishes_nothing_and_starts_again(cluster, tmp_path
         first.wait(30)
     assert not list(record.glob("*.txt")), "the first driver was done before it died"
 
+    shutil.rmtree(record.parent / CLAIMS)
     finished(cluster, "second", submitted(cluster, program, *run))
     found = json.loads(next(record.glob("*.txt")).read_text())
     alone = Family(tables).alone()
