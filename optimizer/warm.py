@@ -128,6 +128,8 @@ def _plain_nights() -> None:
     tables = random_tables(_SEED, num_orders=300)
     night = allocate(tables.orders, tables.capacity, config=tables.config)
     night.change(drop=tables.orders["order_id"].head(9), capacity={"yunda": 9})
+    # So few orders that no merchant has a place.
+    allocate(tables.orders.head(9), tables.capacity, config=tables.config)
     ids = tables.orders.select("order_id").with_columns(
         merchant=np.zeros(300, np.int32)
     )

@@ -169,7 +169,7 @@ def merchant_prices(
             continue
         if len(buffer) < last - first:
             buffer = np.empty(2 * (last - first), np.int64)
-        count = 0
+        count = np.int64(0)  # a literal would be another type to whom it calls
         for order in range(first, last):
             best = 0
             for option in range(option_start[order], option_start[order + 1]):
