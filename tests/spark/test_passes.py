@@ -17,6 +17,7 @@ from optimizer.build.experiment import make_experiment
 from optimizer.config import as_config
 from optimizer.contracts.tables import CAPACITY
 from optimizer.errors import DataError, SolveError
+from optimizer.explain.amounts import cap_values, lane_values
 from optimizer.explain.block_proof import DrawnPrices
 from optimizer.io.duplicates import KeyCollision
 from optimizer.io.merchant_order import block_of_merchants
@@ -35,6 +36,8 @@ from optimizer.testing import make_tables, random_problem, random_tables
 from tests.support.engine_nights import CARRIERS, with_a_model
 from tests.support.examples import examples
 from tests.support.local_blocks import DAY, make_blocks, make_rules
+
+LANE = ("carrier_id", "region_id", "outlet_id", "service_date")
 
 
 def checked(capacity):
@@ -102,7 +105,13 @@ def solve(tables, num_blocks, num_parts=1):
     lanes = dict(zip(limits.places, near.lane_price.tolist(), strict=True))
     cuts = near.merchant_price.tolist()
     merchants = dict(zip(census.merchant_ids, cuts, strict=True))
-    return sums.certificate, lanes, merchants, decisions, near.num_passes
+    values = (
+        {"merchant_id": census.merchant_ids}
+        | cap_values(margins.values, len(census.merchant_ids)),
+        dict(zip(LANE, zip(*limits.places, strict=True), strict=True))
+        | lane_values(margins.values, len(limits.places)),
+    )
+    return sums.certificate, lanes, merchants, decisions, near.num_passes, values
 
 
 def micro(table, names):
@@ -123,10 +132,13 @@ def assert_as_alone(tables, found):
     )
     proof, lanes, merchants = found[:3]
     assert proof == alone.certificate
-    assert lanes == micro(
-        alone.lanes, ("carrier_id", "region_id", "outlet_id", "service_date")
-    )
+    assert lanes == micro(alone.lanes, LANE)
     assert merchants == micro(alone.merchants, ("merchant_id",))
+    for table, keys, of_blocks in zip(
+        (alone.merchants, alone.lanes), (("merchant_id",), LANE), found[5], strict=True
+    ):
+        by_name = pl.DataFrame(of_blocks, schema_overrides=table.schema)
+        assert by_name.sort(keys).equals(table.select(by_name.columns).sort(keys))
     fixed = pl.col("reason").is_in(["CARRIER_INACTIVE", "NO_SAVING", "CAP_ZERO"])
     decisions, expected = found[3].select(alone.decisions.columns), alone.decisions
     margins = pl.selectors.starts_with("margin")
