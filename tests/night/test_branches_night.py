@@ -19,7 +19,7 @@ from optimizer.replay.run import verify_run
 from optimizer.verify.night import verify_night
 from optimizer.verify.written import false_writing
 from tests.support.golden_night import publish
-from tests.support.pairs import PAIRS
+from tests.support.pairs import HEAVY_PAIRS, PAIRS
 
 #: The default: only a proved optimum is published.
 STRICT = {"max_relative_gap": 0}
@@ -61,6 +61,17 @@ def test_a_night_that_prices_leave_open_is_published(pairs: Path) -> None:
     assert verify_run(pairs).findings == ()
     nodes = pl.read_parquet(pairs / "branches.parquet")
     assert nodes["order_id"].to_list() == [None, "a", "a"]
+
+
+@pytest.mark.slow
+def test_branches_of_a_night_with_loads_hold(tmp_path: Path) -> None:
+    """Parcels of three slots, one of which fits nowhere: both statements agree."""
+    run = publish(HEAVY_PAIRS, tmp_path, publish=STRICT)
+    record = json.loads((run / "run.json").read_text())
+    assert record["certificate"]["bound"] == "branches"
+    assert record["certificate"]["dual_bound"] == 17_000_000
+    assert verify_night(run).findings == ()
+    assert verify_run(run).findings == ()
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ def _at_most_one(column: str) -> dict[str, Any]:
     return {"column": column, "value": "yes", "max_parcels": 1}
 
 
-def _who(yes: str) -> dict[str, Any]:
-    return {order: "yes" if order in yes else "no" for order in "abc"}
+def _who(yes: str, of: str = "abc") -> dict[str, Any]:
+    return {order: "yes" if order in yes else "no" for order in of}
 
 
 #: a saves 5 CNY, b 4, c 3; the lane has room for all. The answer is a alone.
@@ -31,6 +31,22 @@ PAIRS = Golden(
     order_columns={"ab": _who("ab"), "ac": _who("ac"), "bc": _who("bc")},
     config={"fairness": [_at_most_one(pair) for pair in ("ab", "ac", "bc")]},
     value_cny=5,
+)
+
+
+#: Beside them d, too heavy for the south, and e and f, which fit: b, e and f are best.
+#: Were all loads 1, d would fit as well, and the branches prove no such bound.
+HEAVY_PAIRS = Golden(
+    [
+        *(("a", "m", "north", 8), ("b", "n", "north", 9), ("c", "o", "south", 4)),
+        *(("d", "p", "south", 7), ("e", "q", "north", 3), ("f", "r", "south", 5)),
+    ],
+    [lane("yunda/north", 6), lane("yunda/south", 2)],
+    "bef",
+    order_columns={pair: _who(pair, "abcdef") for pair in ("ab", "ac", "bc")}
+    | {"load": {"d": 3, "e": 3}},
+    config={"fairness": [_at_most_one(pair) for pair in ("ab", "ac", "bc")]},
+    value_cny=17,
 )
 
 
