@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from optimizer.config import expand_date
 from optimizer.contracts.run_folder import SUCCESS
 from optimizer.contracts.warnings import warn
-from optimizer.errors import ConfigError, DataError
+from optimizer.errors import ConfigError, DataError, counted
 from optimizer.io.damage import damaged_is_data_error
 
 if TYPE_CHECKING:
@@ -63,7 +63,9 @@ def published_nights(runs: Path) -> dict[dt.date, Path]:
     return found
 
 
-def with_decisions(frame: pl.DataFrame, nights: Mapping[dt.date, Path]) -> pl.DataFrame:
+def with_decisions(
+    frame: pl.DataFrame, nights: Mapping[dt.date, Path], *, is_told: bool = False
+) -> pl.DataFrame:
     """
     Say of the orders of published nights which service they got, and by what chance.
 
@@ -73,6 +75,13 @@ def with_decisions(frame: pl.DataFrame, nights: Mapping[dt.date, Path]) -> pl.Da
         Outcomes. Rows of other dates, and orders that no night had, stay as they are.
     nights
         As from :func:`published_nights`.
+    is_told
+        Whether the outcomes' own ``is_premium`` is told, and not a default.
+
+    Raises
+    ------
+    DataError
+        When it contradicts what a night decided: these are not its outcomes.
     """
     import polars as pl
 
@@ -89,12 +98,37 @@ def with_decisions(frame: pl.DataFrame, nights: Mapping[dt.date, Path]) -> pl.Da
         decided, on=("order_id", "date"), how="left", maintain_order="left"
     )
     is_decided = pl.col("decided.is_premium").is_not_null()
+    if is_told:
+        _refuse_contradictions(joined, nights)
     columns = [
         pl.when(is_decided).then(f"decided.{name}").otherwise(name).alias(name)
         for name in DECIDED
     ]
     found = joined.with_columns(columns).select(frame.columns)
     return _with_means(found, {day: nights[day] for day in days})
+
+
+def _refuse_contradictions(
+    joined: pl.DataFrame, nights: Mapping[dt.date, Path]
+) -> None:
+    """Refuse outcomes that say another service than the night of their date."""
+    import polars as pl
+
+    decided = joined.filter(pl.col("decided.is_premium").is_not_null())
+    other = decided.filter(pl.col("is_premium") != pl.col("decided.is_premium"))
+    if not len(other):
+        return
+    first = other.sort("date", "order_id").row(0, named=True)
+    words = {True: "premium", False: "standard"}
+    raise DataError(
+        f"outcomes: {counted(len(other), 'row')} of {len(decided):,} say another "
+        "service than the night of their date decided, first order "
+        f"{first['order_id']} of {first['date']}: is_premium says "
+        f"{words[first['is_premium']]}, {nights[first['date']]} "
+        f"{words[first['decided.is_premium']]}; name the folder of the nights whose "
+        "outcomes these are (--runs), or leave the column is_premium out: it is what "
+        "was recommended, whatever a merchant bought"
+    )
 
 
 def _with_means(frame: pl.DataFrame, nights: Mapping[dt.date, Path]) -> pl.DataFrame:
@@ -119,7 +153,10 @@ def _with_means(frame: pl.DataFrame, nights: Mapping[dt.date, Path]) -> pl.DataF
 
 
 def each_with_decisions(
-    batches: Iterable[pl.DataFrame], nights: Mapping[dt.date, Path]
+    batches: Iterable[pl.DataFrame],
+    nights: Mapping[dt.date, Path],
+    *,
+    is_told: bool = False,
 ) -> Iterator[pl.DataFrame]:
     """
     Join outcomes that come in batches, several together.
@@ -130,6 +167,13 @@ def each_with_decisions(
         Outcomes.
     nights
         As from :func:`published_nights`; without any, batches stay as they are.
+    is_told
+        As for :func:`with_decisions`.
+
+    Raises
+    ------
+    DataError
+        As :func:`with_decisions` does.
     """
     import polars as pl
 
@@ -140,10 +184,10 @@ def each_with_decisions(
             continue
         waiting.append(batch)
         if sum(map(len, waiting)) >= _NUM_JOINED:
-            yield with_decisions(pl.concat(waiting), nights)
+            yield with_decisions(pl.concat(waiting), nights, is_told=is_told)
             waiting = []
     if waiting:
-        yield with_decisions(pl.concat(waiting), nights)
+        yield with_decisions(pl.concat(waiting), nights, is_told=is_told)
 
 
 def without_outcome(

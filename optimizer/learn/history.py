@@ -394,7 +394,8 @@ def _read_source(
             num_rows += len(raw)
             yield check_batch(raw, source, log)
 
-    for batch in each_with_decisions(checked(), nights):
+    is_told = says_service(source)
+    for batch in each_with_decisions(checked(), nights, is_told=is_told):
         parts.append(_drawn(batch, times))
         while most_beside is not None and sum(map(_num_beside, parts)) > most_beside:
             # Which are left depends on how many there are, not on their order.

@@ -161,3 +161,21 @@ def test_decisions_that_are_damaged_are_told(export: pl.DataFrame) -> None:
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(DataError, match=str(PUBLISHED[1])):
         learned(export, runs="runs")
+
+
+def test_outcomes_that_contradict_the_nights_they_are_joined_to_are_refused(
+    export: pl.DataFrame,
+) -> None:
+    """Own words that agree are no harm; another folder with the same ids is one."""
+    rows = outcomes(2_000, seed=1).with_columns(saving_cny=pl.lit(1.0))
+    assert learned(rows, runs="runs").model.kind == "randomised"
+    first = rows.filter(pl.col("date") == PUBLISHED[1]).row(3, named=True)
+    is_changed = pl.col("order_id") == first["order_id"]
+    changed = rows.with_columns(is_premium=pl.col("is_premium") ^ is_changed)
+    wanted = f"1 row of 400 .*order {first['order_id']} of 2026-11-10.*leave the column"
+    with pytest.raises(DataError, match=wanted):
+        learned(changed, runs="runs")
+    config = settings(output="runs", learning={"prior": PRIOR})
+    with pytest.raises(DataError, match=wanted):
+        optimizer.evaluate(changed, config=config, as_of=AS_OF, runs="runs")
+    assert learned(changed.drop("is_premium"), runs="runs").model.kind == "randomised"
