@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from optimizer.config import policy_on
@@ -58,7 +59,7 @@ def run_date(  # noqa: PLR0913 - what a run may be asked for, by name
         the same inputs; not on a cluster.
     is_paranoid
         Read each written file back from the disk, past the system's cache; not on a
-        cluster.
+        cluster whose files the driver does not see.
     previous
         The folder of an earlier run to start from.
     changes
@@ -69,24 +70,22 @@ def run_date(  # noqa: PLR0913 - what a run may be asked for, by name
     Raises
     ------
     ConfigError
-        When ``previous``, ``changes`` or ``is_paranoid`` is given to a cluster; and as
-        :func:`run_night`, like
-        whatever else is raised.
+        When ``previous``, ``changes`` or ``is_paranoid`` is given where it is not for;
+        and as :func:`run_night`, like whatever else is raised.
     """
-    around = Around(audit_text, recorded_alerts, false_writing)
+    run = partial(
+        run_night,
+        config,
+        day,
+        around=Around(audit_text, recorded_alerts, false_writing),
+        is_dry=is_dry,
+        is_forced=is_forced,
+        is_of_any_version=is_of_any_version,
+        is_paranoid=is_paranoid,
+        progress=progress,
+    )
     if config.engine == "local":
-        return run_night(
-            config,
-            day,
-            around=around,
-            is_dry=is_dry,
-            is_forced=is_forced,
-            is_of_any_version=is_of_any_version,
-            is_paranoid=is_paranoid,
-            previous=previous,
-            changes=changes,
-            progress=progress,
-        )
+        return run(previous=previous, changes=changes)
     if changes is not None:
         raise ConfigError("--only-changes is for engine: local; run the whole date")
     if previous is not None:
@@ -100,19 +99,9 @@ def run_date(  # noqa: PLR0913 - what a run may be asked for, by name
         refuse_keys(config, policy_on(config, day))
 
         with ExitStack() as held:
-            return run_night(
-                config,
-                day,
-                around=around,
-                is_dry=is_dry,
-                is_forced=is_forced,
-                is_of_any_version=is_of_any_version,
-                is_paranoid=is_paranoid,
-                progress=progress,
-                decide=OnCluster(start_session(), held),
-            )
+            return run(decide=OnCluster(start_session(), held))
     if is_paranoid:
-        raise ConfigError("--paranoid is for engine: local; leave it out")
+        raise ConfigError("--paranoid is for files that the driver sees; leave it out")
     return run_on_spark(
         config, day, is_dry=is_dry, is_forced=is_forced, progress=progress
     )
