@@ -99,13 +99,14 @@ def make_leaf_night(problem: Problem, side: SideRows, solution: Solution) -> Lea
     used = row_use(side, solution.chosen)
     low = np.where(side.penalty == HARD, np.minimum(side.low, used), side.low)
     return LeafNight(
-        problem,
-        side,
-        order,
-        np.searchsorted(problem.merchant_start, order, side="right") - 1,
-        np.flatnonzero(is_kept(problem, side, solution.chosen)),
-        np.where(side.high >= NO_CEILING, 0, side.high),
-        np.where(side.low <= NO_FLOOR, 0, low),
+        problem=problem,
+        side=side,
+        option_order=order,
+        option_merchant=np.searchsorted(problem.merchant_start, order, side="right")
+        - 1,
+        kept=np.flatnonzero(is_kept(problem, side, solution.chosen)),
+        high=np.where(side.high >= NO_CEILING, 0, side.high),
+        low=np.where(side.low <= NO_FLOOR, 0, low),
     )
 
 

@@ -245,10 +245,10 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
             orders,
             options,
             sources,
-            checked["capacity"],
-            rules,
-            rows_per_block,
-            history,
+            capacity=checked["capacity"],
+            given=rules,
+            rows_per_block=rows_per_block,
+            history=history,
         )
         rules = replace(rules, salt=made.salt)
     limit = float(settings.solver.time_limit_seconds)

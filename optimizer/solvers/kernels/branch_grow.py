@@ -181,7 +181,15 @@ def price_node(night, linear, state, fixed, prices, money, unit, steps, share):
         Micro-CNY, exact at the prices that are written; options that were priced.
     """
     if len(linear.limit) == 0 or not np.any(fixed == 0):
-        bound, done = bound_node(night, fixed, prices, money, unit, steps, share)
+        bound, done = bound_node(
+            night,
+            fixed=fixed,
+            prices=prices,
+            money=money,
+            unit=unit,
+            most_steps=steps,
+            share=share,
+        )
         return bound, (done + 1) * len(fixed)
     profit, taken = np.zeros(len(fixed), np.int64), np.zeros(len(fixed), np.bool_)
     known = prices.copy()
@@ -257,7 +265,15 @@ def grow(
                 continue
             prices[tree.priced] = tree.prices[here]
             bound, work = price_node(
-                night, linear, state, here_fixed, prices, money, unit, steps, here_share
+                night,
+                linear,
+                state,
+                fixed=here_fixed,
+                prices=prices,
+                money=money,
+                unit=unit,
+                steps=steps,
+                share=here_share,
             )
             counts[WORK] += work
             tree.bound[number] = bound

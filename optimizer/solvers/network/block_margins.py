@@ -303,7 +303,16 @@ def only_orders(problem: Problem, chosen: NDArray[np.int64], reach: Reach) -> Ma
         asked = _asked(problem, _picks(problem, chosen))
         order = measure_orders(problem.cap, asked, reach, pool)
     none = np.zeros(0, np.int64)
-    return Margins(order, None, none, none, none, none, none, none)
+    return Margins(
+        order=order,
+        beside=None,
+        row_more=none,
+        row_fewer=none,
+        around_more=none,
+        around_fewer=none,
+        cap_more=none,
+        cap_fewer=none,
+    )
 
 
 def _asked(problem: Problem, pick: NDArray[np.int64]) -> AskedOrders:

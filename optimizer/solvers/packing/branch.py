@@ -187,14 +187,14 @@ def _started(search: PackingSearch, found: Solution) -> Branching:
     for_kernels = kernel_night(problem, found)
     linear = make_linear(for_kernels)
     return Branching(
-        search,
-        night,
-        for_kernels,
-        linear,
-        first_state(linear),
-        is_kept(problem, side_of(problem), found.chosen),
-        found.chosen,
-        worth_key(night, state)[-1],
+        search=search,
+        night=night,
+        kernel_night=for_kernels,
+        linear=linear,
+        state=first_state(linear),
+        kept=is_kept(problem, side_of(problem), found.chosen),
+        chosen=found.chosen,
+        money=worth_key(night, state)[-1],
     )
 
 
@@ -245,14 +245,14 @@ def _divided(branching: Branching, found: Solution) -> GrownTree:
             branching.linear,
             branching.state,
             tree,
-            branching.kept,
-            branching.night.margin,
-            branching.money,
-            branching.search.unit,
-            NODE_STEPS,
-            np.array([pause, MOST_WORK]),
-            fixed,
-            share,
+            kept=branching.kept,
+            margin=branching.night.margin,
+            money=branching.money,
+            unit=branching.search.unit,
+            steps=NODE_STEPS,
+            most=np.array([pause, MOST_WORK]),
+            fixed=fixed,
+            share=share,
         )
         added = slice(before, int(tree.counts[NODES]))
         if np.any(tree.bound[added] >= branching.target):
@@ -288,12 +288,12 @@ def _rooted(
             night,
             branching.linear,
             branching.state,
-            fixed,
-            prices,
-            branching.money,
-            search.unit,
-            ROOT_STEPS,
-            share,
+            fixed=fixed,
+            prices=prices,
+            money=branching.money,
+            unit=search.unit,
+            steps=ROOT_STEPS,
+            share=share,
         )
         work += int(done)
         is_stalled = done < ROOT_STEPS * len(fixed) or len(branching.linear.limit)
