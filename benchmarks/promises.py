@@ -40,7 +40,7 @@ def shares(
     -------
     dict
         ``promised``: of the nights to come, by the model, over what they realise;
-        ``measured``: of the nights that were, by the experiment, over their true effect;
+        ``measured``: of the nights that were, by the experiment, over the truth;
         ``both``: the mean of the two. Each ``(n,) float64``.
     """
     promised, measured = [], []
@@ -69,7 +69,7 @@ def table(rows: list[dict[str, Any]], costs: dict[str, float]) -> Iterator[str]:
     ...        "judged": {"20": {"promised_cny": 95.0, "realised_cny": 100.0}},
     ...        "intervals": [{"population": "policy", "outcome": "complaint",
     ...                       "estimate": 0.15, "true": 0.1}]}
-    >>> print(*list(table([row], {"complaint": 30.0}))[2:], sep="\\n")
+    >>> print(*list(table([row], {"complaint": 30.0}))[2:], sep=chr(10))
     | promised by the model | 1/1 | 0.95 | 0.95 to 0.95 | 0.05 |
     | measured by the experiment | 0/1 | 1.50 | 1.50 to 1.50 | 0.50 |
     | the mean of both | 0/1 | 1.23 | 1.23 to 1.23 | 0.23 |
