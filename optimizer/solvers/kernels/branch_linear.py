@@ -20,15 +20,15 @@ FRESH = 200
 
 
 @bare_kernel
-def _clear(table, row, column, last):
+def _clear(table, row, column):
     """Divide a row by its entry of a column, and take it from all others."""
     by = table[row, column]
-    for at in range(last):
+    for at in range(table.shape[1]):
         table[row, at] /= by
     for other in range(len(table)):
         share = table[other, column]
         if other != row and share != 0.0:
-            for at in range(last):
+            for at in range(table.shape[1]):
                 table[other, at] -= share * table[row, at]
 
 
@@ -64,7 +64,7 @@ def fresh_table(linear, state):
                 is_sound = False
                 break
             order[at] = column
-            _clear(table, at, column, columns + 1)
+            _clear(table, at, column)
             share = reduced[column]
             if share != 0.0:
                 for other in range(columns):
@@ -224,7 +224,7 @@ def _pivot(state, row, entering, bound):
         x[state.basis[place]] -= step * table[place, entering]
     x[entering] += step
     x[leaving] = bound
-    _clear(table, row, entering, table.shape[1])
+    _clear(table, row, entering)
     share = reduced[entering]
     for column in range(len(reduced)):
         reduced[column] -= share * table[row, column]
