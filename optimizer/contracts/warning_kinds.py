@@ -772,6 +772,30 @@ _HISTORY: dict[str, WarningKind] = {
         rate="text",
         high="text",
     ),
+    "TOO_FEW_FOR_A_RATE": _counted(
+        "{num_parcels} parcel on standard service, {num_harms} with {outcome}: fewer "
+        "than {least} teach no rate, so every order has the stated risk of it, "
+        "{stated} (learning.prior)",
+        "{num_parcels} parcels on standard service, {num_harms} with {outcome}: fewer "
+        "than {least} teach no rate, so every order has the stated risk of it, "
+        "{stated} (learning.prior)",
+        num_parcels="count",
+        num_harms="count",
+        outcome="text",
+        stated="text",
+        least="count",
+    ),
+    "HARM_IS_RARE": _counted(
+        "the risk of {outcome} rests on {num_harms} harm among {num_parcels} parcels "
+        "on standard service: its rate lies between {low} and {high} (at 95 %)",
+        "the risk of {outcome} rests on {num_harms} harms among {num_parcels} parcels "
+        "on standard service: its rate lies between {low} and {high} (at 95 %)",
+        num_harms="count",
+        num_parcels="count",
+        outcome="text",
+        low="text",
+        high="text",
+    ),
     "OUTCOMES_DRAWN": _counted(
         "{num_parcels} standard parcel that could not have got premium was drawn by "
         "hash, one in {times}, and stands for the others; all randomised parcels count",

@@ -23,6 +23,7 @@ from optimizer.build.model_file import CARD_FILE, load_model, model_text, named
 from optimizer.config import expand_date, policy_on
 from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError, DataError, counted
+from optimizer.extras import import_extra
 from optimizer.io.kept_inputs import MODEL_FILE
 from optimizer.learn.card import calibration, card_text
 from optimizer.learn.champion import (
@@ -55,6 +56,7 @@ from optimizer.learn.one_thread import on_one_thread
 from optimizer.learn.overlap import Comparable, comparable, drawn_together
 from optimizer.learn.promise import promise_alerts, promises, stated_kept_share
 from optimizer.learn.risk import (
+    LEARNING,
     OUTCOME_OF,
     CrossFit,
     at_rows,
@@ -84,6 +86,11 @@ MOST_BESIDE = 60_000
 #: Harms of randomised parcels of either service without which no plan can be told from
 #: another.
 MIN_HARMS = 20
+#: Parcels on standard service without which no rate is learned: of none of fewer, less
+#: than 3 % cannot be told from 0 (at 95 %), and most rates are less.
+MIN_PARCELS = 100
+#: Harms of them below which the model says on how few the rate rests.
+FEW_HARMS = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -206,6 +213,8 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     stated = _stated_harms(standard, past.absent, config)
     for harm in HARMS:
         _refuse_always(standard, harm, config)
+        if harm not in stated:
+            _refuse_few(standard, harm, config)
     risk = {
         harm: stated[harm] if harm in stated else _risk(standard, harm, features)
         for harm in HARMS
@@ -215,6 +224,7 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
         *found,
         *(_of_stated(standard, harm, past.absent, config) for harm in stated),
         *(_never(standard, harm) for harm in HARMS if _is_rare(standard, harm, stated)),
+        *(w for harm in HARMS if harm not in stated for w in _rests_on(standard, harm)),
     ]
     fits: dict[str, CrossFit] = {}
     candidates = only(champion)
@@ -317,10 +327,7 @@ def _refuse_always(standard: pl.DataFrame, harm: str, config: Config) -> None:
     outcome = OUTCOME_OF[harm]
     if not len(standard) or not standard[outcome].all():
         return
-    probs = "complaint_prob: 0.01"
-    if config.counts_returns:
-        probs += ", return_prob: 0.02"
-    prior = f"(learning: {{prior: {{effect: 0.3, {probs}}}}})"
+    prior = _stated_example(config)
     instead = f"learn from stated risks {prior} without outcomes: no --history, no "
     instead += "learning.history"
     if harm == "return":
@@ -332,6 +339,44 @@ def _refuse_always(standard: pl.DataFrame, harm: str, config: Config) -> None:
         "standard service, so nothing tells how often it happens; give a row for every "
         f"parcel of these days, with {outcome} false where it did not; or {instead}"
     )
+
+
+def _stated_example(config: Config) -> str:
+    """What to write so that every rate is stated."""
+    probs = "complaint_prob: 0.01"
+    if config.counts_returns:
+        probs += ", return_prob: 0.02"
+    return f"(learning: {{prior: {{effect: 0.3, {probs}}}}})"
+
+
+def _refuse_few(standard: pl.DataFrame, harm: str, config: Config) -> None:
+    """Refuse to learn a rate of hardly any parcels."""
+    if 0 < len(standard) < MIN_PARCELS:
+        raise DataError(
+            f"outcomes: {counted(len(standard), 'parcel')} on standard service are too "
+            f"few to learn how often {OUTCOME_OF[harm]} happens (at least "
+            f"{MIN_PARCELS}); give more days, or state the rates, which are in force "
+            f"until then {_stated_example(config)}"
+        )
+
+
+def _rests_on(standard: pl.DataFrame, harm: str) -> list[CodedWarning]:
+    """Say on how few harms a learned rate rests, and what it may be."""
+    num, num_harms = len(standard), int(standard[OUTCOME_OF[harm]].sum())
+    if not 0 < num_harms < FEW_HARMS:
+        return []
+    stats = import_extra("scipy.stats", needed_by=LEARNING)
+    between = stats.binomtest(num_harms, num).proportion_ci(method="exact")
+    return [
+        warn(
+            "HARM_IS_RARE",
+            num_harms=num_harms,
+            num_parcels=num,
+            outcome=OUTCOME_OF[harm],
+            low=f"{between.low:.4%}",
+            high=f"{between.high:.4%}",
+        )
+    ]
 
 
 def _is_rare(standard: pl.DataFrame, harm: str, stated: Mapping[str, Risk]) -> bool:
@@ -365,6 +410,15 @@ def _of_stated(
     if outcome in absent:
         return warn("HARM_IS_ABSENT", outcome=outcome)
     stated, high = _share_of(known), _upper_bound(len(standard))
+    if num_harms := int(standard[outcome].sum()):
+        return warn(
+            "TOO_FEW_FOR_A_RATE",
+            num_parcels=len(standard),
+            num_harms=num_harms,
+            outcome=outcome,
+            stated=f"{stated:.4%}",
+            least=MIN_PARCELS,
+        )
     return warn(
         "HARM_BELOW_STATED" if high < stated else "HARM_NOT_YET_SEEN",
         num_parcels=len(standard),
@@ -479,17 +533,22 @@ def _stated_harms(
     Risks of harms that the history does not have.
 
     Where it does not record them they are as stated. Where it does, and none happened,
-    no more than the rate that this refutes.
+    no more than the rate that this refutes. Where it has fewer than ``MIN_PARCELS``,
+    they are as stated too.
     """
+    is_few = len(standard) < MIN_PARCELS
     found = {
         harm: risk
         for harm, risk in stated_risks(config).items()
-        if not standard[OUTCOME_OF[harm]].any()
+        if is_few or not standard[OUTCOME_OF[harm]].any()
     }
     high = _upper_bound(len(standard))
     return {
         harm: constant_risk(high)
-        if OUTCOME_OF[harm] not in absent and risk != NO_RISK and high < _share_of(risk)
+        if OUTCOME_OF[harm] not in absent
+        and risk != NO_RISK
+        and not standard[OUTCOME_OF[harm]].any()
+        and high < _share_of(risk)
         else risk
         for harm, risk in found.items()
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ from optimizer.learn.decided import (
 from optimizer.learn.features import features_of
 from optimizer.learn.maturity import DAY_OF, refuse_unripe, ripen, told
 from optimizer.learn.outcomes_source import local_outcomes
+from optimizer.learn.repeats import Seen
 from optimizer.learn.risk import OUTCOME_OF, harm_costs_cny
 from optimizer.learn.service import later_than_premium, refuse_published, says_service
 
@@ -187,9 +189,12 @@ def read_history(
     import polars as pl
 
     nights = {} if window.runs is None else published_nights(window.runs)
-    read = _read_all(data, config, window, most_beside, nights)
-    frame, times = read.frame, read.times
-    _refuse_repeats(frame)
+    with closing(Seen()) as seen:
+        read = _read_all(data, config, window, most_beside, nights, seen)
+        frame, times = read.frame, read.times
+        if times == 1:
+            _refuse_repeats(frame)
+        seen.refuse()
     _refuse_future(frame, window)
     _refuse_impossible_days(frame, window)
     frame = _within(frame, window)
@@ -263,6 +268,7 @@ def _read_all(
     window: Window,
     most_beside: int | None,
     nights: Mapping[dt.date, Path],
+    seen: Seen,
 ) -> _Read:
     """
     As :func:`_read`, of one place or several.
@@ -275,10 +281,10 @@ def _read_all(
     import polars as pl
 
     if not isinstance(data, list | tuple):
-        return _read(data, config, window, most_beside, nights)
+        return _read(data, config, window, most_beside, nights, seen)
     if not data:
         raise DataError("the outcomes table is an empty list; name a file")
-    parts = [_read(each, config, window, most_beside, nights) for each in data]
+    parts = [_read(each, config, window, most_beside, nights, seen) for each in data]
     _refuse_half_recorded([part.absent for part in parts], data, config)
     times = max(part.times for part in parts)
     frame = pl.concat([_drawn(part.frame, times) for part in parts])
@@ -313,6 +319,7 @@ def _read(
     window: Window,
     most_beside: int | None,
     nights: Mapping[dt.date, Path],
+    seen: Seen,
 ) -> _Read:
     rules, table = cell_rules(config), with_features(OUTCOMES, config)
     needed = [name for name in _needed(config) if not (nights and name in DECIDED)]
@@ -322,7 +329,7 @@ def _read(
             source = _as_contracted(given, table, needed, rules)
         if source is None:
             source = open_source(given, table, require=needed, rules=rules)
-        frame, times = _read_source(source, config, most_beside, nights)
+        frame, times = _read_source(source, config, most_beside, nights, seen)
     untold: list[CodedWarning] = []
     if window.runs is None and not says_service(source):
         used = _dated(frame, window)
@@ -377,6 +384,7 @@ def _read_source(
     config: Config,
     most_beside: int | None,
     nights: Mapping[dt.date, Path],
+    seen: Seen,
 ) -> tuple[pl.DataFrame, int]:
     """Read them from where they are by now."""
     import polars as pl
@@ -396,6 +404,7 @@ def _read_source(
 
     is_told = says_service(source)
     for batch in each_with_decisions(checked(), nights, is_told=is_told):
+        seen.add(batch)
         parts.append(_drawn(batch, times))
         while most_beside is not None and sum(map(_num_beside, parts)) > most_beside:
             # Which are left depends on how many there are, not on their order.
