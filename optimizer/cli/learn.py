@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,11 @@ from optimizer.cli.options import (
     Tongue,
 )
 from optimizer.cli.output import write_page
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from optimizer.contracts.warnings import CodedWarning
 
 HistoryOption = Annotated[
     list[str] | None,
@@ -94,11 +99,22 @@ def learn(
         return
     told = f"{learned.model.kind}, {learned.model.learner} is in force"
     typer.echo(f"{folder}: learned ({told})\n\n{learned.card}")
+    for alarm in alarms_of(learned.warnings):
+        typer.echo(f"ALARM: {alarm}")
     stated = learned.model.last_date == BEFORE_ANY_NIGHT
     which = "any night" if stated else f"a night after {learned.model.last_date}"
     typer.echo(f"next, for {which}: optimizer run --config {config} --date DATE")
     if settings.model is None:
         typer.echo(f"with `model: {folder.parent / LATEST}` in {config}")
+
+
+#: Warnings after which a night should not follow before somebody looked.
+ALARMS = ("HIDDEN_SELECTION", "SAMPLE_RATIO", "SCORE_LEAKS")
+
+
+def alarms_of(warnings: Sequence[CodedWarning]) -> list[CodedWarning]:
+    """What the last lines repeat, since a card is long."""
+    return [warning for warning in warnings if warning.code in ALARMS]
 
 
 def evaluate(
