@@ -47,7 +47,7 @@ def merge(source_key, source, target_key, target, left, width, size):
     source_key, source
         ``(m,) uint64`` and ``(m,) int64``: keys and orders in two sorted runs.
     target_key, target
-        Where they go.
+        ``(m,) uint64`` and ``(m,) int64``: where they go.
     left
         Where the first run begins.
     width
