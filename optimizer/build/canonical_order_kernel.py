@@ -108,7 +108,15 @@ def sort_groups(first_merchant, last_merchant, start, key, grouped, place):
         width = np.int64(RUN)
         while width < size:
             for left in range(0, size, 2 * width):
-                merge(keys, orders, other_keys, others, left, width, size)
+                merge(
+                    source_key=keys,
+                    source=orders,
+                    target_key=other_keys,
+                    target=others,
+                    left=left,
+                    width=width,
+                    size=size,
+                )
             orders, others = others, orders
             keys, other_keys = other_keys, keys
             width *= 2
