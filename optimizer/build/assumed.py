@@ -218,10 +218,16 @@ def _of_history(model: LearnedModel, day: dt.date | None) -> list[CodedWarning]:
 def _left_to_chance(config: Config) -> CodedWarning:
     """What is randomised, so that the effect is measured."""
     holdout, explore = config.holdout, config.objective.explore
+    explored = holdout.explore_share if explore in ("blind", "margin") else Decimal(0)
+    shares = {"explored": f"{explored:f}"} if explored else {}
+    if held := holdout.share:
+        shares["held"] = f"{held:f}"
     if explore == "thompson":
-        return warn("DRAW_AT_RANDOM", held=f"{holdout.share:f}")
-    explored = holdout.explore_share if explore != "none" else Decimal(0)
-    if not (explored or holdout.share):
+        return warn("DRAW_AT_RANDOM" if held else "DRAW_ALONE", **shares)
+    if not shares:
         return warn("NONE_AT_RANDOM")
-    code = "COINS_AT_RANDOM" if explore == "margin" else "SOME_AT_RANDOM"
-    return warn(code, explored=f"{explored:f}", held=f"{holdout.share:f}")
+    if not explored:
+        return warn("HELD_AT_RANDOM", **shares)
+    if explore == "margin":
+        return warn("COINS_AT_RANDOM" if held else "COINS_ALONE", **shares)
+    return warn("SOME_AT_RANDOM" if held else "EXPLORED_AT_RANDOM", **shares)

@@ -30,6 +30,7 @@ from optimizer.cli.output import (
     use_logs,
 )
 from optimizer.cli.run import look_at_links
+from optimizer.contracts.headline import SAVINGS, by_mean, saved_words
 from optimizer.contracts.warnings import text_of
 from optimizer.errors import ConfigError, counted
 from optimizer.views import gap_words
@@ -145,17 +146,18 @@ def backfill(
     with show_progress() as tell:
         for seen in run_dates(settings, *days, is_forced=force, progress=tell):
             report = seen.report
-            numbers = report.record["summary"]
+            numbers = by_mean(report.record["summary"])
             found: dict[str, Any] = {
                 "run_dir": str(report.run_dir),
                 "outcome": report.outcome,
             }
-            found |= {name: numbers[name] for name in ("num_chosen", "saving_cny")}
-            numbers_text = f"{found['num_chosen']:,} chosen, {found['saving_cny']:,.2f}"
+            told = ("num_chosen", *SAVINGS)
+            found |= {name: numbers[name] for name in told if name in numbers}
+            numbers_text = f"{found['num_chosen']:,} chosen, {saved_words(found)}"
             found["alerts"] = [alert.to_json() for alert in seen.alerts]
             made_by = report.record["identity"]["version"]
             found["made_by_version"] = made_by
-            text = f"{report.run_dir}: {report.outcome}, {numbers_text} CNY"
+            text = f"{report.run_dir}: {report.outcome}, {numbers_text}"
             if made_by != program_version():
                 text += f"; version {made_by} made it, --force makes it anew"
             text += "".join(f"\n  alert      {a.text}" for a in seen.alerts)
@@ -426,7 +428,7 @@ def repair(
 def _line(night: dict[str, Any]) -> str:
     return (
         f"{night['num_chosen']:,} of {counted(night['num_orders'], 'order')}, "
-        f"{night['saving_cny']:,.2f} CNY, since {night['published_at_utc']}"
+        f"{saved_words(night)}, since {night['published_at_utc']}"
     )
 
 

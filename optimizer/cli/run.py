@@ -26,6 +26,7 @@ from optimizer.cli.output import (
     show_progress,
     use_logs,
 )
+from optimizer.contracts.headline import expected_words
 from optimizer.contracts.run_folder import pinned
 from optimizer.contracts.warnings import text_of
 from optimizer.errors import ConfigError, counted
@@ -419,15 +420,9 @@ def _draw_words(numbers: Mapping[str, Any]) -> str:
 
 
 def _avoided(numbers: Mapping[str, Any]) -> str:
-    """What the night avoids, or what it costs to measure."""
-    is_drawn = "draw" in numbers
-    saving = numbers["draw"]["mean_saving_cny"] if is_drawn else numbers["saving_cny"]
-    if saving < 0 and is_drawn:
-        lost = f"{-saving:,.2f} CNY more in fees and harm than it avoids"
-        return f"costs      {lost}, by the mean of the model, to learn"
-    if saving < 0:
-        return f"costs      {-saving:,.2f} CNY more in fees than it avoids, to measure"
-    return f"avoids     {saving:,.2f} CNY of expected harm, fees counted"
+    """What the night is expected to avoid, or what it costs to measure."""
+    verb, _, words = expected_words(numbers).partition(" ")
+    return f"{verb:<10} {words}"
 
 
 def _code(warning: Any) -> str:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from optimizer.compare.runs import flatten
+from optimizer.contracts.headline import by_mean
 from optimizer.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -57,11 +58,13 @@ def metrics_of(
     dict
         The summary's numbers (``num_chosen``, ``saving_cny``, ``reasons.CAP_FULL``,
         ``fees_cny.total``, …), ``relative_gap``, ``chosen_share`` (of all orders),
-        ``cap_use`` (of all caps), ``quarantine_share`` and ``num_warnings``.
+        ``cap_use`` (of all caps), ``quarantine_share`` and ``num_warnings``. Where
+        savings are drawn, ``saving_cny`` is by the mean of the model, and
+        ``drawn_saving_cny`` by the draw.
     """
     found = {
         name: Decimal(str(value))
-        for name, value in flatten(dict(record["summary"])).items()
+        for name, value in flatten(by_mean(record["summary"])).items()
         if re.fullmatch(r"-?\d+(\.\d+)?(e[+-]?\d+)?", str(value))
     }
     read = found["num_orders"] + found["num_quarantined"]

@@ -20,7 +20,14 @@ NUM_RULES = 200
 #: Beginnings of what a planner looks for first.
 _FIRST_RULES = ("policy.cap", "policy.fee", "policy", "config.objective", "config")
 _FIRST_NUMBERS = (
-    *("saving_cny", "num_chosen", "num_orders", "fees_cny", "sum_of_caps"),
+    *(
+        "saving_cny",
+        "drawn_saving_cny",
+        "num_chosen",
+        "num_orders",
+        "fees_cny",
+        "sum_of_caps",
+    ),
     *("num_", "reasons", "largest_compensation_cny"),
 )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from optimizer.compare.side import Side
+from optimizer.contracts.headline import by_mean
 from optimizer.contracts.run_folder import pinned, read_record
 from optimizer.contracts.tables import SOME_NIGHTS
 from optimizer.io.damage import damaged_is_data_error
@@ -164,7 +165,11 @@ def compare_runs(before: Path, after: Path) -> Comparison:
     return Comparison(
         rules=rules,
         inputs=inputs,
-        numbers=_pairs("metric", flatten(old["summary"]), flatten(new["summary"])),
+        numbers=_pairs(
+            "metric",
+            flatten(by_mean(old["summary"])),
+            flatten(by_mean(new["summary"])),
+        ),
         orders=_with_why(orders, can_save_differ=can_save_differ),
         lanes=lanes,
         merchants=merchants,
@@ -175,7 +180,7 @@ def compare_runs(before: Path, after: Path) -> Comparison:
 
 
 def _side(folder: Path, record: Mapping[str, Any]) -> Side:
-    numbers = record["summary"]
+    numbers = by_mean(record["summary"])
     return Side(
         record["date"],
         folder.name,

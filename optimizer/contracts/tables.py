@@ -505,7 +505,11 @@ NIGHTS = Table(
         Column("num_orders", "count", "parcels"),
         Column("num_chosen", "count", "recommended parcels"),
         Column("sum_of_caps", "count", "parcels that all caps allow"),
-        Column("saving_cny", "money", "expected harm avoided, fees counted"),
+        Column(
+            "saving_cny",
+            "money",
+            "expected harm avoided, fees counted; of drawn savings by their means",
+        ),
         Column("fees_cny", "money", "fees, if all are bought"),
         Column("relative_gap", "number", "gap over the plan's own value"),
         Column("num_quarantined", "count", "refused rows of orders"),

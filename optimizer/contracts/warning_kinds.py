@@ -492,6 +492,25 @@ _ASSUMPTIONS: dict[str, WarningKind] = {
         "the plan is kept back at random (holdout), so that the effect is measured",
         held="share",
     ),
+    "HELD_AT_RANDOM": _about(
+        "{held} of the plan is kept back at random (holdout), so that the effect is "
+        "measured; no exploration",
+        held="share",
+    ),
+    "EXPLORED_AT_RANDOM": _about(
+        "{explored} of slots go to parcels at random (holdout), so that the effect is "
+        "measured",
+        explored="share",
+    ),
+    "COINS_ALONE": _about(
+        "{explored} of chosen parcels toss a coin with one beside the plan (holdout), "
+        "so that the effect is measured",
+        explored="share",
+    ),
+    "DRAW_ALONE": _about(
+        "savings are one draw of what the model knows and does not know, so that the "
+        "effect is measured; nothing of the plan is kept back"
+    ),
     "NONE_AT_RANDOM": _about(
         "no parcel is left to chance (holdout), so this night will not show whether "
         "the effect is true"

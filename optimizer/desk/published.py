@@ -10,6 +10,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from optimizer.contracts.headline import by_mean
 from optimizer.contracts.run_folder import read_record
 from optimizer.desk.problems import PageProblem
 from optimizer.errors import DataError
@@ -177,15 +178,13 @@ def line_of(day: dt.date, version: str, record: Mapping[str, Any]) -> NightLine:
     """Take a night's line out of its record."""
     summary, measured = record["summary"], record.get("run_measurements", {})
     started = measured.get("started_at_utc")
-    # Where savings were drawn, what is expected is by the mean of the model.
-    saving = summary.get("draw", {}).get("mean_saving_cny", summary["saving_cny"])
     return NightLine(
         day=day,
         version=version,
         num_orders=int(summary["num_orders"]),
         num_chosen=int(summary["num_chosen"]),
         sum_of_caps=int(summary["sum_of_caps"]),
-        saving=float(saving),
+        saving=float(by_mean(summary)["saving_cny"]),
         fees=float(summary["fees_cny"]["total"]),
         relative_gap=float(record["certificate"]["relative_gap"]),
         num_alerts=len(record.get("alerts", [])),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from optimizer.contracts.headline import expected_words
 from optimizer.errors import counted
 from optimizer.report.figures import with_values
 from optimizer.views import View, counts, gap_words
@@ -51,14 +52,12 @@ def night_view(
     others = {
         name: count for name, count in numbers["reasons"].items() if name != "CHOSEN"
     }
-    # What was drawn is nobody's expectation.
-    drawn = numbers.get("draw")
-    saving = numbers["saving_cny"] if drawn is None else drawn["mean_saving_cny"]
+    verb, _, avoided = expected_words(numbers).partition(" ")
     rows = [
-        ("avoids", f"{saving:,.2f} CNY of expected harm, fees counted"),
+        (verb, avoided),
         ("proof", gap_words(proof.gap, proof.relative_gap)),
     ]
-    if drawn is not None:
+    if "draw" in numbers:
         by_draw = f"{numbers['saving_cny']:,.2f} CNY by the savings that were drawn"
         rows.append(("drawn", f"{by_draw}, which the proof is of"))
     if reasons := counts(others):

@@ -8,6 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.columns import polars_type
+from optimizer.contracts.headline import by_mean
 from optimizer.contracts.tables import NIGHTS
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def row_and_run(record: Mapping[str, Any]) -> tuple[Any, ...] | None:
 
 def night_row(record: Mapping[str, Any]) -> tuple[Any, ...]:
     """The row of one night in the order of the columns, but for its run."""
-    summary = record["summary"]
+    summary = by_mean(record["summary"])
     return (
         dt.date.fromisoformat(record["date"]),
         *(summary[name] for name in _COUNTS),

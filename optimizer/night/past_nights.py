@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.config import as_config
+from optimizer.contracts.headline import SAVINGS, by_mean
 from optimizer.contracts.run_folder import RECORD, pinned, read_record, resolved
 from optimizer.errors import ConfigError, DataError
 from optimizer.night.folders import published_nights, published_version
@@ -269,13 +270,13 @@ def _numbers(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _numbers_of(record: dict[str, Any]) -> dict[str, Any]:
-    numbers, proof = record["summary"], record["certificate"]
+    numbers, proof = by_mean(record["summary"]), record["certificate"]
     return {
         "published_at_utc": record["run_measurements"]["started_at_utc"],
         "num_orders": numbers["num_orders"],
         "num_chosen": numbers["num_chosen"],
         "sum_of_caps": numbers["sum_of_caps"],
-        "saving_cny": numbers["saving_cny"],
+        **{name: numbers[name] for name in SAVINGS if name in numbers},
         "relative_gap": proof["relative_gap"],
         "outboxes": list(record.get("outboxes", [])),
         "warnings": list(record["warnings"]),

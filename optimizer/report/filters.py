@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import pass_context
 from markupsafe import Markup, escape
 
+from optimizer.contracts.headline import by_mean
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -278,6 +280,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
         *(
             bar_place,
             bar_width,
+            by_mean,
             change,
             count,
             day,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.columns import polars_type
+from optimizer.contracts.headline import by_mean
 from optimizer.contracts.tables import FIGURES
 from optimizer.report.figures import draw_figures
 
@@ -19,7 +20,14 @@ if TYPE_CHECKING:
     Row = tuple[str, str | None, str, float]
 
 _SUMMARY = (
-    *("saving_cny", "num_chosen", "num_orders", "sum_of_caps", "num_merchants"),
+    *(
+        "saving_cny",
+        "drawn_saving_cny",
+        "num_chosen",
+        "num_orders",
+        "sum_of_caps",
+        "num_merchants",
+    ),
     *("num_merchants_with_cap", "num_quarantined", "penalties_cny"),
 )
 _NIGHT = ("num_orders", "num_chosen", "saving", "each", "cap_use", "relative_gap")
@@ -69,7 +77,7 @@ def _of(
 
 
 def _glance(night: Figures) -> Iterator[Row]:
-    summary, proof = night.record["summary"], night.record["certificate"]
+    summary, proof = by_mean(night.record["summary"]), night.record["certificate"]
     given = [(name, summary[name]) for name in _SUMMARY if name in summary]
     yield from _of("night", None, given)
     bounds = ("dual_bound", "primal_bound", "gap")

@@ -6,6 +6,7 @@ import datetime as dt
 import time
 from typing import TYPE_CHECKING
 
+from optimizer.contracts.headline import by_mean
 from optimizer.night.publish import disk_errors
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _NUMBERS = (
     ("caps", "Slots that all caps allow.", "sum_of_caps"),
     ("quarantined_rows", "Rows that were refused.", "num_quarantined"),
     ("saving_cny", "Expected harm avoided less fees, CNY.", "saving_cny"),
+    ("drawn_saving_cny", "The same by the draw that decided.", "drawn_saving_cny"),
     ("binding_caps", "Caps with a price.", "num_caps_binding"),
     ("binding_lanes", "Lanes with a price.", "num_lanes_binding"),
 )
@@ -81,8 +83,10 @@ def _add_night(
 ) -> None:
     """Numbers of the night that is published."""
     record = report.record
+    numbers = by_mean(record["summary"])
     for name, words, key in _NUMBERS:
-        _gauge(registry, name, words, record["summary"][key])
+        if key in numbers:
+            _gauge(registry, name, words, numbers[key])
     gap = record["certificate"]["relative_gap"]
     _gauge(registry, "relative_gap", "Proved distance to the optimum.", gap)
     measured = record["run_measurements"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optimizer.config import expand_date
+from optimizer.contracts.headline import SAVINGS, by_mean
 from optimizer.errors import OptimizerError
 from optimizer.telemetry import logs
 from optimizer.telemetry.alerts import Alert, find_alerts, read_alerts
@@ -107,13 +108,13 @@ def watched(
 
 def _told(report: RunReport, seconds: float) -> dict[str, object]:
     """The fields of the last log line of a night."""
-    numbers = report.record["summary"]
+    numbers = by_mean(report.record["summary"])
     return {
         "outcome": report.outcome,
         "run_dir": str(report.run_dir),
         "num_orders": numbers["num_orders"],
         "num_chosen": numbers["num_chosen"],
-        "saving_cny": numbers["saving_cny"],
+        **{name: numbers[name] for name in SAVINGS if name in numbers},
         "gap_micro_cny": report.record["certificate"]["gap"],
         "seconds": round(seconds, 3),
     }

@@ -285,14 +285,24 @@ def _chance(config: Mapping[str, Any]) -> _Said:
     explore = config["objective"].get("explore", "blind")
     held = Decimal(config["holdout"]["share"])
     explored = Decimal(config["holdout"]["explore_share"])
+    told = {
+        name: f"{share:f}"
+        for name, share in (("explored", explored), ("held", held))
+        if share and (name == "held" or explore in {"blind", "margin"})
+    }
+    both = {"explored", "held"}
+    codes = {
+        "thompson": ("DRAW_AT_RANDOM", "DRAW_ALONE"),
+        "margin": ("COINS_AT_RANDOM", "COINS_ALONE"),
+    }
+    with_held, without = codes.get(explore, ("SOME_AT_RANDOM", "EXPLORED_AT_RANDOM"))
     if explore == "thompson":
-        return "DRAW_AT_RANDOM", {"held": f"{held:f}"}
-    if explore == "none":
-        explored = Decimal(0)
-    if not held and not explored:
-        return "NONE_AT_RANDOM", {}
-    code = "COINS_AT_RANDOM" if explore == "margin" else "SOME_AT_RANDOM"
-    return code, {"explored": f"{explored:f}", "held": f"{held:f}"}
+        return with_held if told else without, told
+    if told.keys() == both:
+        return with_held, told
+    if "held" in told:
+        return "HELD_AT_RANDOM", told
+    return (without if told else "NONE_AT_RANDOM"), told
 
 
 def _three(value: float) -> str:

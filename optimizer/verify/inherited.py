@@ -145,10 +145,12 @@ def _check_week(
 def _night_row(record: Mapping[str, Any]) -> tuple[Any, ...] | None:
     try:
         summary = record["summary"]
+        drawn = summary.get("draw")
+        expected = summary["saving_cny"] if drawn is None else drawn["mean_saving_cny"]
         return (
             dt.date.fromisoformat(record["date"]),
             *(summary[name] for name in ("num_orders", "num_chosen", "sum_of_caps")),
-            float(summary["saving_cny"]),
+            float(expected),
             float(summary["fees_cny"]["total"]),
             float(record["certificate"]["relative_gap"]),
             summary["num_quarantined"],

@@ -272,10 +272,10 @@ def test_none_explores_nobody_and_margin_needs_a_share():
     night = optimizer.allocate(
         BY_HAND.orders, BY_HAND.capacity, options=BY_HAND.options, config=held, date=DAY
     )
-    (told,) = (one for one in night.assumptions if one.code == "SOME_AT_RANDOM")
-    # As the statement of the night has it, digit by digit.
-    assert told.values["explored"] == "0"
-    assert str(told).startswith("0% of slots go to parcels at random")
+    (told,) = (one for one in night.assumptions if one.code == "HELD_AT_RANDOM")
+    assert "explored" not in told.values
+    assert str(told).startswith("50% of the plan is kept back at random")
+    assert str(told).endswith("no exploration")
     alone = {**BY_HAND.config["objective"], "explore": "margin"}
     with pytest.raises(ConfigError, match=r"needs holdout\.explore_share above 0"):
         as_config({**BY_HAND.config, "objective": alone})

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from optimizer.build.assumed import _left_to_chance
 from optimizer.build.learned_model import (
     HARMS,
     Account,
@@ -25,8 +26,11 @@ from optimizer.build.learned_model import (
     Tree,
 )
 from optimizer.build.model_file import model_text, named
-from optimizer.contracts.warnings import read_warning
+from optimizer.config import Config, as_config
+from optimizer.contracts.warnings import CodedWarning, read_warning
+from optimizer.errors import ConfigError
 from optimizer.replay.run import verify_run
+from optimizer.verify.assumed import _chance
 from optimizer.verify.engine import state_again
 from optimizer.verify.night import verify_night
 from tests.support.night_variants import Variant, settings, simulated
@@ -191,7 +195,7 @@ def test_what_a_night_assumes_is_stated_again(
     assert "The last 14 of 20 nights are listed." in shown
     assert ("EFFECT_BY_ORDER" in codes) == (learner != "stated-risk")
     rest = ["KEPT_MEASURED", "KEPT_AS_POOL", "MODEL_AGE", "ROWS_WAITED"]
-    assert codes[-6:] == [*rest, "SOME_AT_RANDOM", "SAVING_IF_LOW"]
+    assert codes[-6:] == [*rest, "HELD_AT_RANDOM", "SAVING_IF_LOW"]
     values = _if_low(record)
     low, saving = (float(values[n].replace(",", "")) for n in ("low_cny", "saving_cny"))
     assert low < saving
@@ -260,7 +264,7 @@ Change = Callable[[dict[str, Any]], None]
 PLANTED: dict[str, list[tuple[Change, str]]] = {
     "left out": [
         (_without("SAVING_IF_LOW"), "SAVING_IF_LOW is left out"),
-        (_without("SOME_AT_RANDOM"), "SOME_AT_RANDOM is left out"),
+        (_without("HELD_AT_RANDOM"), "HELD_AT_RANDOM is left out"),
         (_without("KEPT_AS_POOL"), "KEPT_AS_POOL is left out"),
     ],
     "other facts": [
@@ -359,3 +363,34 @@ def test_what_would_let_the_first_order_be_chosen_is_stated_again(
     said["values"]["fee_cny"] = "1.00"
     (found,) = state_again(run, record)
     assert f"FIRST_CHOSEN_AT: fee_cny is {fee}, not 1.00" in str(found)
+
+
+@pytest.mark.parametrize("explore", ["blind", "margin", "thompson", "none"])
+@pytest.mark.parametrize("held", ["0", "0.2"])
+@pytest.mark.parametrize("explored", ["0", "0.1"])
+def test_what_is_left_to_chance_is_said_without_a_share_of_nothing(
+    explore: str, held: str, explored: str
+) -> None:
+    """Both statements name the same shares, and neither says that 0 % are random."""
+    share = explored if explore != "thompson" else "0"
+    rules = {"share": held, "explore_share": share}
+    if explore == "margin" and share == "0":
+        with pytest.raises(ConfigError):
+            _at_random(explore, rules)
+        return
+    config, said = _at_random(explore, rules)
+    told = {"objective": {"explore": explore}, "holdout": rules}
+    assert (said.code, dict(said.values)) == _chance(told)
+    assert not set(said.values.values()) & {"0", "0.0"}
+    assert " 0% " not in f" {said} "
+    assert ("explored" in said.values) == (
+        explore in {"blind", "margin"} and share != "0"
+    )
+    assert config.objective.explore == explore
+
+
+def _at_random(explore: str, rules: dict[str, str]) -> tuple[Config, CodedWarning]:
+    config = settings(Variant(config={"holdout": rules, "model": "model"}))
+    config["objective"] |= {"explore": explore}
+    made = as_config(config)
+    return made, _left_to_chance(made)

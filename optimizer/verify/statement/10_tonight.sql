@@ -3,7 +3,9 @@ CREATE TEMP TABLE check_tonight AS
 WITH own AS (
     SELECT getvariable('night') AS date, (SELECT count(*) FROM decision) AS num_orders,
         getvariable('num_chosen') AS num_chosen, (SELECT coalesce(sum(cap), 0) FROM cap) AS sum_of_caps,
-        getvariable('saving')::DOUBLE / 1e6 AS saving_cny,
+        -- (Where savings are drawn, what is expected is by the mean of the model.)
+        coalesce(on_draws(claim('$.summary.draw.mean_saving_cny')::DOUBLE),
+            getvariable('saving')::DOUBLE / 1e6) AS saving_cny,
         claim('$.summary.fees_cny.total')::DOUBLE AS fees_cny,
         claim('$.certificate.relative_gap')::DOUBLE AS relative_gap,
         claim('$.summary.num_quarantined')::BIGINT AS num_quarantined,

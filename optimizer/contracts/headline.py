@@ -1,0 +1,99 @@
+"""
+What a night is expected to avoid, in the words of its summary.
+
+Where savings are drawn, ``saving_cny`` of a record is by the draw that decided: the
+proof is of it. Nobody expects it: the expectation is by the mean of the model. All that
+people read as harm avoided, and all trends, take it from here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Amounts of a night that are named so wherever they are told, as far as it has them.
+SAVINGS = ("saving_cny", "drawn_saving_cny")
+
+
+def by_mean(summary: Mapping[str, Any]) -> dict[str, Any]:
+    r"""
+    The summary of a night with what it is expected to avoid as its saving.
+
+    Parameters
+    ----------
+    summary
+        As in ``run.json``: ``saving_cny`` is :math:`\sum_i s_i` over the parcels that
+        are carried out, where savings are drawn by the draw :math:`s_i`.
+
+    Returns
+    -------
+    dict
+        The same; where savings are drawn, ``saving_cny`` is
+        :math:`\sum_i \mathbb{E}[s_i]` by the model, and ``drawn_saving_cny`` the sum by
+        the draw, both CNY.
+
+    Examples
+    --------
+    >>> by_mean({"saving_cny": 9.0})
+    {'saving_cny': 9.0}
+    >>> drawn = by_mean({"saving_cny": 9.0, "draw": {"mean_saving_cny": -2.0}})
+    >>> drawn["saving_cny"], drawn["drawn_saving_cny"]
+    (-2.0, 9.0)
+    """
+    draw = summary.get("draw")
+    if draw is None:
+        return dict(summary)
+    mean = {"saving_cny": draw["mean_saving_cny"]}
+    return {**summary, **mean, "drawn_saving_cny": summary["saving_cny"]}
+
+
+def saved_words(told: Mapping[str, Any]) -> str:
+    """
+    Say a night's saving in a few words.
+
+    Parameters
+    ----------
+    told
+        What :func:`by_mean` gives, or the ``SAVINGS`` of it.
+
+    Examples
+    --------
+    >>> saved_words({"saving_cny": 1234.5})
+    '1,234.50 CNY'
+    >>> saved_words({"saving_cny": -2.0, "drawn_saving_cny": 9.0})
+    '-2.00 CNY (9.00 CNY by the savings that were drawn)'
+    """
+    words = f"{told['saving_cny']:,.2f} CNY"
+    if "drawn_saving_cny" not in told:
+        return words
+    drawn = f"{told['drawn_saving_cny']:,.2f} CNY"
+    return f"{words} ({drawn} by the savings that were drawn)"
+
+
+def expected_words(summary: Mapping[str, Any]) -> str:
+    """
+    Say what a night avoids, or what it costs more than it avoids.
+
+    Parameters
+    ----------
+    summary
+        As in ``run.json``.
+
+    Examples
+    --------
+    >>> expected_words({"saving_cny": 9.0})
+    'avoids 9.00 CNY of expected harm, fees counted'
+    >>> expected_words({"saving_cny": -9.0})
+    'costs 9.00 CNY more in fees than it avoids, to measure'
+    >>> expected_words({"saving_cny": 9.0, "draw": {"mean_saving_cny": -2.0}})
+    "costs 2.00 CNY more in fees and harm than it avoids by the model's mean, to learn"
+    """
+    saving = by_mean(summary)["saving_cny"]
+    if saving >= 0:
+        return f"avoids {saving:,.2f} CNY of expected harm, fees counted"
+    if "draw" in summary:
+        lost = f"{-saving:,.2f} CNY more in fees and harm than it avoids"
+        return f"costs {lost} by the model's mean, to learn"
+    return f"costs {-saving:,.2f} CNY more in fees than it avoids, to measure"
