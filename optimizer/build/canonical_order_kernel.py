@@ -47,7 +47,7 @@ def merge(source_key, source, target_key, target, left, width, size):
     source_key, source
         ``(m,) uint64`` and ``(m,) int64``: keys and orders in two sorted runs.
     target_key, target
-        Where they go.
+        ``(m,) uint64`` and ``(m,) int64``: where they go.
     left
         Where the first run begins.
     width
@@ -108,7 +108,15 @@ def sort_groups(first_merchant, last_merchant, start, key, grouped, place):
         width = np.int64(RUN)
         while width < size:
             for left in range(0, size, 2 * width):
-                merge(keys, orders, other_keys, others, left, width, size)
+                merge(
+                    source_key=keys,
+                    source=orders,
+                    target_key=other_keys,
+                    target=others,
+                    left=left,
+                    width=width,
+                    size=size,
+                )
             orders, others = others, orders
             keys, other_keys = other_keys, keys
             width *= 2

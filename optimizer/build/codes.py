@@ -153,10 +153,10 @@ def _longer(array: NDArray[_Kind], size: int) -> NDArray[_Kind]:
     return longer
 
 
-def _table(room: int, known: NDArray[np.int64] | tuple[()] = ()) -> NDArray[np.int32]:
+def _table(room: int, known: NDArray[np.int64] | None = None) -> NDArray[np.int32]:
     """A table with room for so many codes, with those of what is known."""
     table = np.full(1 << (2 * room + 1).bit_length(), -1, np.int32)
-    if len(known):
+    if known is not None and len(known):
         from optimizer.build.codes_kernel import place_codes
 
         place_codes(known, len(known), table)

@@ -41,7 +41,7 @@ def place_codes(bits, num_known, table):
     num_known
         How many of them there are.
     table
-        More than twice as large; all -1.
+        ``(2^b,) int32``: more than twice as large; all -1.
     """
     last = len(table) - 1
     for code in range(num_known):
@@ -65,7 +65,7 @@ def code_numbers(numbers, known, num_known, table, codes):
     num_known
         How many of them there are.
     table
-        Of their codes, more than twice as large as ``known``.
+        ``(2^b,) int32``: their codes; more than twice as large as ``known``.
     codes
         ``(n,) int32``: filled.
 
@@ -100,11 +100,12 @@ def code_texts(text, ends, bits, known_text, known_ends, num_known, table, codes
     bits
         ``(m,) int64``: hashes (FNV-1a) of known texts, by code, with room for new ones.
     known_text, known_ends
-        Bytes of known texts, and where each begins, likewise.
+        ``(c,) uint8`` and ``(m + 1,) int64``: bytes of known texts, and where each
+        begins, likewise.
     num_known
         How many of them there are.
     table
-        Of their codes, more than twice as large as ``bits``.
+        ``(2^b,) int32``: their codes; more than twice as large as ``bits``.
     codes
         ``(n,) int32``: filled.
 
