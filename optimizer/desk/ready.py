@@ -1,7 +1,8 @@
 """
 Pages of the newest night that are made before anybody asks for them.
 
-They are made as for a reader, one after the other, and kept as his would be: who comes
+First come the first rows of its orders, of every decision and carrier in every order.
+Pages are made as for a reader, one after the other, and kept as his would be: who comes
 first does not wait for what all will ask for. A night that is published while the desk
 runs is noticed by itself.
 """
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from optimizer.desk.published import PublishedNights
+    from optimizer.desk.desk import Desk
 
     Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -48,7 +49,7 @@ PAGES: tuple[tuple[str, str], ...] = (
 
 async def keep_ready(
     app: Starlette,
-    nights: PublishedNights,
+    desk: Desk,
     endpoints: Mapping[str, Endpoint],
     pool: Executor,
 ) -> None:
@@ -59,8 +60,8 @@ async def keep_ready(
     ----------
     app
         Its ``state.ready`` becomes the stamp of the nights whose pages are made.
-    nights
-        Those that are published.
+    desk
+        With the nights that are published.
     endpoints
         What answers an address, by its pattern; it keeps what it answers.
     pool
@@ -68,25 +69,26 @@ async def keep_ready(
     """
     loop = asyncio.get_running_loop()
     while True:
-        stamp = await loop.run_in_executor(pool, nights.stamp)
+        stamp = await loop.run_in_executor(pool, desk.nights.stamp)
         if stamp != app.state.ready:
-            await _make(app, nights, endpoints, pool)
+            await _make(app, desk, endpoints, pool)
             app.state.ready = stamp
         await asyncio.sleep(LOOK_SECONDS)
 
 
 async def _make(
     app: Starlette,
-    nights: PublishedNights,
+    desk: Desk,
     endpoints: Mapping[str, Endpoint],
     pool: Executor,
 ) -> None:
     """Ask for each page in each language; what cannot be made is told to who asks."""
     loop = asyncio.get_running_loop()
     try:
-        night = await loop.run_in_executor(pool, nights.newest)
+        night = await loop.run_in_executor(pool, desk.nights.newest)
     except (PageProblem, OptimizerError):
         return
+    await asyncio.wrap_future(desk.first_rows.begun(night.folder))
     for pattern, query in PAGES:
         for code in CODES:
             request = _request(app, pattern, query, night.day.isoformat(), code)
