@@ -7,7 +7,9 @@ PIP := pip install --quiet --disable-pip-version-check --no-compile
 HASH = $(shell cat requirements/$(1).lock pyproject.toml | sha256sum | cut -c1-16)
 PINS = $(shell sha256sum < requirements/$(1).txt | cut -c1-16)
 
-WORKERS := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
+# One more than cores, since tests wait for servers, clusters and browsers.
+NUM_WORKERS := $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() + 1, 4))')
+WORKERS := -n $(NUM_WORKERS) --dist loadscope --no-loadscope-reorder
 
 # Packages come without bytecode; where it may not be kept, each process makes it again.
 unexport PYTHONDONTWRITEBYTECODE

@@ -74,7 +74,8 @@ def record(seed: int, learned: float) -> dict[str, object]:
     net = dict.fromkeys(worlds.PEERS, 50.0) | {"learned": learned}
     net |= {"columns": 100.0, "truth": 200.0, "ridge": 80.0}
     judged = {"net_cny": net, "promised_cny": 60.0, "realised_cny": 50.0}
-    interval = {"low": 0.1, "high": 0.2, "true": 0.15}
+    interval = {"low": 0.1, "high": 0.2, "true": 0.15, "estimate": 0.12}
+    interval |= {"population": "policy", "outcome": "complaint"}
     return {
         "world": "plain",
         "seed": seed,
@@ -94,6 +95,9 @@ def test_the_table_says_what_the_records_hold():
     assert cells[4].startswith("1.00 ± ")
     assert cells[4].endswith("ridge")
     assert cells[5:] == ["0.50 ± 0.00", "1.20 ± 0.00", "2/4", "2/4", ""]
+    told = next(line for line in text.splitlines() if line.startswith("| promised by"))
+    assert told == "| promised by the model | 0/2 | 1.20 | 1.20 to 1.20 | 0.20 |"
+    assert "| measured by the experiment | 0/2 | 4.80 | 4.80 to 4.80 | 3.80 |" in text
 
 
 def test_an_experiment_without_learning_has_the_truth_of_its_own_parcels():

@@ -33,6 +33,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from benchmarks import promises
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -664,6 +666,8 @@ def table(rows: list[dict[str, Any]]) -> str:
             f"| `{world}` | {len(own)} | " + " | ".join(_cells(world, own)) + " |"
         )
     lines += ["", *_net_table(rows)]
+    costs = {OUTCOME_OF[harm]: cost for harm, cost in COSTS.items()}
+    lines += ["", *promises.table(rows, costs)]
     return "\n".join(lines)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 import subprocess
@@ -29,6 +30,7 @@ def write(docs: Path) -> None:
         "command-line": _command_line(),
         "configuration": "\n".join(_configuration()),
         "python": "\n".join(_python()),
+        "mathematics": "\n".join(_mathematics()),
         **{f"modules/{name}": text for name, text in _modules()},
     }
     for name, text in pages.items():
@@ -136,12 +138,31 @@ def _python() -> Iterator[str]:
         yield f"```{{eval-rst}}\n.. {kind}:: optimizer.{name}\n{more}```"
 
 
+def _with_mathematics() -> Iterator[str]:
+    """Names of the modules with mathematics in them."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if ".. math::" in path.read_text("utf-8"):
+            parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+            yield ".".join(parts).removesuffix(".__init__")
+
+
+def _mathematics() -> Iterator[str]:
+    """A list of these modules by package, each with its first line."""
+    yield "# In mathematics"
+    yield ""
+    yield "What the code computes, as formulas, beside the functions that compute it."
+    package = ""
+    for name in _with_mathematics():
+        short = name.removeprefix("optimizer.")
+        if short.partition(".")[0] != package:
+            package = short.partition(".")[0]
+            yield f"\n## {package}\n"
+        about = (inspect.getdoc(importlib.import_module(name)) or "").partition("\n")[0]
+        yield f"- [`{short}`](modules/{name}.md): {about}"
+
+
 def _modules() -> Iterator[tuple[str, str]]:
     """Every module with mathematics in it, as its docstrings have it."""
-    for path in sorted(PACKAGE.rglob("*.py")):
-        if ".. math::" not in path.read_text("utf-8"):
-            continue
-        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
-        name = ".".join(parts).removesuffix(".__init__")
+    for name in _with_mathematics():
         told = f"```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n```\n"
         yield name, f"# `{name.removeprefix('optimizer.')}`\n\n{told}"

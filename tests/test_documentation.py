@@ -77,3 +77,22 @@ def test_every_link_between_pages_leads_somewhere(site: Path) -> None:
         for target in LINK.findall(page.read_text("utf-8")):
             if target.endswith(".html"):
                 assert (page.parent / target).exists(), (page, target)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("listing", "pages"),
+    [
+        ("reference/mathematics.html", "reference/modules/*.html"),
+        ("develop/decisions/README.html", "develop/decisions/0*.html"),
+    ],
+)
+def test_pages_that_the_sidebar_lacks_are_listed(
+    site: Path, listing: str, pages: str
+) -> None:
+    """Modules with mathematics and decisions: each has its place on its list."""
+    place = (site / listing).parent
+    linked = LINK.findall((site / listing).read_text("utf-8"))
+    there = sorted(site.glob(pages))
+    assert len(there) > 20
+    assert {place / target for target in linked} >= set(there)

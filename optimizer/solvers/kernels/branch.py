@@ -19,6 +19,13 @@ RECENT = 0.1
 
 
 @bare_kernel
+def write(values, place):
+    """Copy values to a place of their size; costs less to compile than a slice."""
+    for at in range(len(values)):
+        place[at] = values[at]
+
+
+@bare_kernel
 def _sold(night, prices):
     """Value of all limits, and of choosing each order once, at prices; micro-CNY."""
     merchants, orders = len(night.cap), len(night.order_merchant)
@@ -40,7 +47,7 @@ def _sold(night, prices):
     return total
 
 
-@kernel
+@bare_kernel
 def _profits(night, prices, profit):
     """
     Write what each option saves beyond all prices.
@@ -57,15 +64,12 @@ def _profits(night, prices, profit):
     merchants = len(night.cap)
     first_lane = merchants + len(night.order_merchant)
     first_row = first_lane + len(night.slots)
-    outer = np.zeros(len(night.slots), np.int64)
-    for lane in range(len(night.slots)):
-        outer[lane] = prices[first_lane + lane]
-        if night.lane_parent[lane] >= 0:
-            outer[lane] += outer[night.lane_parent[lane]]
     for option in range(len(profit)):
         order = night.option_order[option]
-        worth = night.saving[option]
-        worth -= night.load[option] * outer[night.option_lane[option]]
+        worth, lane = night.saving[option], night.option_lane[option]
+        while lane >= 0:
+            worth -= night.load[option] * prices[first_lane + lane]
+            lane = night.lane_parent[lane]
         for entry in range(night.entry_start[option], night.entry_start[option + 1]):
             price = prices[first_row + night.entry_row[entry]]
             worth -= night.entry_weight[entry] * price
@@ -93,27 +97,33 @@ def _choose(night, fixed, prices, profit, taken):
     """
     bound = _sold(night, prices)
     _profits(night, prices, profit)
-    left = night.slots.copy()
+    left = np.empty(len(night.slots), np.int64)
+    write(night.slots, left)
     for option in range(len(fixed)):
         taken[option] = fixed[option] == 1
         if taken[option]:
             bound += profit[option]
             left[night.option_lane[option]] -= night.load[option]
-    here = np.empty(len(fixed), np.int64)
+    some, is_in = np.empty(len(fixed), np.int64), np.empty(len(fixed), np.bool_)
+    load, worth = np.empty(len(fixed), np.int64), np.empty(len(fixed), np.int64)
     for lane in range(len(left)):
-        count = 0
+        count, value = 0, np.int64(0)
         for place in range(night.list_start[lane], night.list_start[lane + 1]):
             option = night.listed[place]
             if fixed[option] == 0 and profit[option] > 0:
-                here[count] = option
+                some[count], is_in[count] = option, True
+                load[count], worth[count] = night.load[option], profit[option]
+                value += profit[option]
                 count += 1
         if count == 0:
             continue
-        some, is_in = here[:count], np.ones(count, np.bool_)
-        value = profit[some].sum()
         if not night.is_large[lane]:
             value, _ = fill_lane(
-                night.load[some], profit[some], left[lane], night.guide[lane], is_in
+                load[:count],
+                worth[:count],
+                left[lane],
+                night.guide[lane],
+                is_in[:count],
             )
         bound += value
         for place in range(count):
@@ -121,7 +131,7 @@ def _choose(night, fixed, prices, profit, taken):
     return bound
 
 
-@kernel
+@bare_kernel
 def _excess(night, prices, taken, lowest, excess):
     """
     How far choices are above what is sold at each price; 0 where that costs nothing.
@@ -143,10 +153,14 @@ def _excess(night, prices, taken, lowest, excess):
     lanes, rows = len(night.slots), len(night.high)
     first_lane = merchants + orders
     first_row = first_lane + lanes
-    excess[:merchants] = -night.cap
-    excess[merchants:first_lane] = -1.0
-    excess[first_lane:first_row] = -night.slots
-    used = np.zeros(rows, np.int64)
+    for merchant in range(merchants):
+        excess[merchant] = -night.cap[merchant]
+    for order in range(orders):
+        excess[merchants + order] = -1.0
+    for lane in range(lanes):
+        excess[first_lane + lane] = -night.slots[lane]
+    for row in range(rows):
+        excess[first_row + row] = 0.0
     for option in range(len(taken)):
         if not taken[option]:
             continue
@@ -157,13 +171,14 @@ def _excess(night, prices, taken, lowest, excess):
             excess[first_lane + lane] += night.load[option]
             lane = night.lane_parent[lane]
         for entry in range(night.entry_start[option], night.entry_start[option + 1]):
-            used[night.entry_row[entry]] += night.entry_weight[entry]
+            excess[first_row + night.entry_row[entry]] += night.entry_weight[entry]
     for row in range(rows):
         price, place = prices[first_row + row], first_row + row
-        if price < 0 or (price == 0 and used[row] < night.low[row]):
-            excess[place] = used[row] - night.low[row]
-        elif price > 0 or used[row] > night.high[row]:
-            excess[place] = used[row] - night.high[row]
+        used = excess[place]
+        if price < 0 or (price == 0 and used < night.low[row]):
+            excess[place] = used - night.low[row]
+        elif price > 0 or used > night.high[row]:
+            excess[place] = used - night.high[row]
         else:
             excess[place] = 0.0
     for place in range(first_row):
@@ -179,7 +194,8 @@ def _weights(night, taken, weight):
     merchants, orders = len(night.cap), len(night.order_merchant)
     first_lane = merchants + orders
     first_row = first_lane + len(night.slots)
-    weight[:] = 0.0
+    for place in range(len(weight)):
+        weight[place] = 0.0
     for option in range(len(taken)):
         if not taken[option]:
             continue
@@ -207,7 +223,8 @@ def _corner(night, fixed, prices):
     """
     profit = np.zeros(len(fixed), np.int64)
     taken, excess = np.zeros(len(fixed), np.bool_), np.empty(len(prices))
-    prices[:] = 0
+    for place in range(len(prices)):
+        prices[place] = 0
     _choose(night, fixed, prices, profit, taken)
     _excess(night, prices, taken, night.lowest, excess)
     for place in range(len(prices)):
@@ -216,6 +233,15 @@ def _corner(night, fixed, prices):
         elif excess[place] < 0:
             prices[place] = night.lowest[place]
     return _choose(night, fixed, prices, profit, taken)
+
+
+@bare_kernel
+def has_open(fixed):
+    """Whether any option is open."""
+    for option in range(len(fixed)):
+        if fixed[option] == 0:
+            return True
+    return False
 
 
 @kernel
@@ -244,22 +270,25 @@ def bound_node(night, fixed, prices, money, unit, most_steps, share):
     bound, num_steps
         Micro-CNY, exact at the prices; and the number of steps.
     """
-    if not np.any(fixed == 0):
+    if not has_open(fixed):
         return _corner(night, fixed, prices), 0
     count, target = len(prices), money + unit
     profit = np.zeros(len(fixed), np.int64)
     taken, first = np.zeros(len(fixed), np.bool_), np.zeros(len(fixed), np.bool_)
-    here = prices.copy()
+    here, x, direction = np.empty(count, np.int64), np.empty(count), np.empty(count)
+    write(prices, here)
+    write(prices, x)
     best = _choose(night, fixed, here, profit, first)
     for option in range(len(fixed)):
         share[option] = 1.0 if first[option] else 0.0
-    weight, excess = np.empty(count), np.empty(count)
-    direction, x = np.zeros(count), prices.astype(np.float64)
+    weight, excess, best_excess = np.empty(count), np.empty(count), np.empty(count)
+    for place in range(count):
+        direction[place] = 0.0
     _weights(night, first, weight)
     _excess(night, here, first, night.lowest, excess)
     hoped, idle, bound, steps = FIRST_HOPE * (best - money), 0, best, 0
     last_hope = max(LAST_HOPE * (best - money), 0.02)
-    best_excess = excess.copy()
+    write(excess, best_excess)
     while steps < most_steps and best >= target and hoped >= last_hope:
         power = 0.0
         for place in range(count):
@@ -282,11 +311,12 @@ def bound_node(night, fixed, prices, money, unit, most_steps, share):
         idle += 1
         if bound < best:
             best, idle = bound, 0
-            prices[:] = here
-            best_excess[:] = excess
+            write(here, prices)
+            write(excess, best_excess)
         elif idle == PATIENCE:
             hoped, idle, bound = hoped / 2, 0, best
-            x[:] = prices
-            excess[:] = best_excess
-            direction[:] = 0.0
+            write(prices, x)
+            write(best_excess, excess)
+            for place in range(count):
+                direction[place] = 0.0
     return best, steps

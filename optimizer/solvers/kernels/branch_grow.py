@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimizer.kernel_cache import kernel
-from optimizer.solvers.kernels.branch import _choose, bound_node
+from optimizer.kernel_cache import bare_kernel, kernel
+from optimizer.solvers.kernels.branch import _choose, bound_node, has_open, write
 from optimizer.solvers.kernels.branch_linear import linear_prices, solve_node
 
 #: Bound of a node without plans.
@@ -19,7 +19,7 @@ NODES, WAITING, HERE, WORK = 0, 1, 2, 3
 CLOSE = 1e-6
 
 
-@kernel
+@bare_kernel
 def fix(night, tree, number, fixed):
     """
     Write what the branchings on the way to a node decide.
@@ -35,8 +35,9 @@ def fix(night, tree, number, fixed):
     fixed
         ``(num_options,) int8``: filled with 1 in, -1 out, 0 open.
     """
-    fixed[:] = 0
     count, node = len(fixed), number
+    for option in range(count):
+        fixed[option] = 0
     while node > 0:
         option = tree.option[node]
         if not tree.is_in[node]:
@@ -56,30 +57,47 @@ def fix(night, tree, number, fixed):
         node = tree.parent[node]
 
 
+@bare_kernel
+def _is_within(used, most):
+    """Whether no amount is above its limit."""
+    for place in range(len(used)):
+        if used[place] > most[place]:
+            return False
+    return True
+
+
 @kernel
 def _has_plans(night, fixed, kept):
     """Whether what is in keeps all limits, and pins that are kept can be."""
-    cap, slots, high = night.cap.copy(), night.slots.copy(), night.high.copy()
-    can_be = ~kept
+    cap, slots = (
+        np.zeros(len(night.cap), np.int64),
+        np.zeros(len(night.slots), np.int64),
+    )
+    row, can_be = np.zeros(len(night.high), np.int64), np.zeros(len(kept), np.bool_)
     for option in range(len(fixed)):
         order = night.option_order[option]
         if fixed[option] >= 0:
             can_be[order] = True
         if fixed[option] != 1:
             continue
-        cap[night.order_merchant[order]] -= 1
+        cap[night.order_merchant[order]] += 1
         lane = night.option_lane[option]
         while lane >= 0:
-            slots[lane] -= night.load[option]
+            slots[lane] += night.load[option]
             lane = night.lane_parent[lane]
         for entry in range(night.entry_start[option], night.entry_start[option + 1]):
-            high[night.entry_row[entry]] -= night.entry_weight[entry]
+            row[night.entry_row[entry]] += night.entry_weight[entry]
+    for order in range(len(kept)):
+        if kept[order] and not can_be[order]:
+            return False
     return (
-        np.all(cap >= 0) and np.all(slots >= 0) and np.all(high >= 0) and np.all(can_be)
+        _is_within(cap, night.cap)
+        and _is_within(slots, night.slots)
+        and _is_within(row, night.high)
     )
 
 
-@kernel
+@bare_kernel
 def ambiguous(fixed, share, saving, margin):
     """
     The open option that is chosen most nearly every other time; -1: none is open.
@@ -110,7 +128,7 @@ def ambiguous(fixed, share, saving, margin):
     return found
 
 
-@kernel
+@bare_kernel
 def is_whole(fixed, share):
     """Whether no open option is in doubt."""
     for option in range(len(fixed)):
@@ -119,7 +137,7 @@ def is_whole(fixed, share):
     return True
 
 
-@kernel
+@bare_kernel
 def _is_before(tree, one, other):
     """Whether a node is taken before another: by its bound, then by its number."""
     if tree.bound[one] != tree.bound[other]:
@@ -127,7 +145,7 @@ def _is_before(tree, one, other):
     return one < other
 
 
-@kernel
+@bare_kernel
 def _push(tree, number):
     heap, at = tree.heap, tree.counts[WAITING]
     tree.counts[WAITING] += 1
@@ -137,7 +155,7 @@ def _push(tree, number):
     heap[at] = number
 
 
-@kernel
+@bare_kernel
 def _pop(tree):
     heap = tree.heap
     tree.counts[WAITING] -= 1
@@ -180,7 +198,7 @@ def price_node(night, linear, state, fixed, prices, money, unit, steps, share):
     bound, work
         Micro-CNY, exact at the prices that are written; options that were priced.
     """
-    if len(linear.limit) == 0 or not np.any(fixed == 0):
+    if len(linear.limit) == 0 or not has_open(fixed):
         bound, done = bound_node(
             night,
             fixed=fixed,
@@ -192,17 +210,31 @@ def price_node(night, linear, state, fixed, prices, money, unit, steps, share):
         )
         return bound, (done + 1) * len(fixed)
     profit, taken = np.zeros(len(fixed), np.int64), np.zeros(len(fixed), np.bool_)
-    known = prices.copy()
+    known = np.empty(len(prices), np.int64)
+    write(prices, known)
     pivots = solve_node(linear, state, fixed, 50 * len(linear.limit) + 50)
     linear_prices(linear, state, night, prices)
     bound = _choose(night, fixed, prices, profit, taken)
     before = _choose(night, fixed, known, profit, taken)
     if before < bound:
-        prices[:] = known
+        write(known, prices)
         bound = before
     for option in range(len(fixed)):
         share[option] = min(max(state.x[option], 0.0), 1.0)
     return bound, (pivots * len(linear.limit) // 8 + 2) * len(fixed)
+
+
+@bare_kernel
+def _prices_of(tree, number, prices):
+    """Write the prices that a node has kept where the night has them."""
+    for place in range(len(tree.priced)):
+        prices[tree.priced[place]] = tree.prices[number, place]
+
+
+@bare_kernel
+def _keep_prices(tree, number, prices):
+    for place in range(len(tree.priced)):
+        tree.prices[number, place] = prices[tree.priced[place]]
 
 
 @kernel
@@ -263,7 +295,7 @@ def grow(
             fix(night, tree, number, here_fixed)
             if not _has_plans(night, here_fixed, kept):
                 continue
-            prices[tree.priced] = tree.prices[here]
+            _prices_of(tree, here, prices)
             bound, work = price_node(
                 night,
                 linear,
@@ -277,13 +309,14 @@ def grow(
             )
             counts[WORK] += work
             tree.bound[number] = bound
-            tree.prices[number] = prices[tree.priced]
+            _keep_prices(tree, number, prices)
             if bound >= target:
                 tree.divide[number] = ambiguous(
                     here_fixed, here_share, night.saving, margin
                 )
                 if not has_answer:
-                    fixed[:], share[:] = here_fixed, here_share
+                    write(here_fixed, fixed)
+                    write(here_share, share)
                     has_answer = len(linear.limit) > 0 and is_whole(fixed, share)
         one, other = first, first + 1
         if _is_before(tree, other, one):

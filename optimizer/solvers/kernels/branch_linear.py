@@ -11,12 +11,35 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimizer.kernel_cache import kernel
+from optimizer.kernel_cache import bare_kernel, kernel
 
 #: What counts as 0: of an amount that is too much, and of an entry of the table.
 TOO_MUCH, TINY = 1e-7, 1e-9
 #: Pivots after which the table is computed anew.
 FRESH = 200
+
+
+@bare_kernel
+def _clear(table, row, column):
+    """Divide a row by its entry of a column, and take it from all others."""
+    by = table[row, column]
+    for at in range(table.shape[1]):
+        table[row, at] /= by
+    for other in range(len(table)):
+        share = table[other, column]
+        if other != row and share != 0.0:
+            for at in range(table.shape[1]):
+                table[other, at] -= share * table[row, at]
+
+
+@bare_kernel
+def _greatest(table, column, order):
+    """The greatest entry of a column in rows that have no column yet, and its row."""
+    best, at = 0.0, -1
+    for row in range(len(order)):
+        if order[row] < 0 and abs(table[row, column]) > best:
+            best, at = abs(table[row, column]), row
+    return best, at
 
 
 @kernel
@@ -25,41 +48,44 @@ def fresh_table(linear, state):
     count = len(linear.limit)
     columns = len(linear.saving) + count
     table, whole = state.table, linear.whole
+    reduced, order = np.empty(columns), np.empty(count, np.int64)
     for _ in range(2):
-        table[:, :] = whole
-        reduced = linear.cost.copy()
-        order = np.full(count, -1)
+        for row in range(count):
+            order[row] = -1
+            for column in range(columns + 1):
+                table[row, column] = whole[row, column]
+        for column in range(columns):
+            reduced[column] = linear.cost[column]
         is_sound = True
         for place in range(count):
             column = state.basis[place]
-            best, at = 0.0, -1
-            for row in range(count):
-                if order[row] < 0 and abs(table[row, column]) > best:
-                    best, at = abs(table[row, column]), row
+            best, at = _greatest(table, column, order)
             if best < 1e-6:
                 is_sound = False
                 break
             order[at] = column
-            table[at] /= table[at, column]
-            for row in range(count):
-                if row != at and table[row, column] != 0.0:
-                    table[row] -= table[row, column] * table[at]
-            if reduced[column] != 0.0:
-                reduced -= reduced[column] * table[at, :columns]
+            _clear(table, at, column)
+            share = reduced[column]
+            if share != 0.0:
+                for other in range(columns):
+                    reduced[other] -= share * table[at, other]
         if is_sound:
-            state.basis[:] = order
-            state.reduced[:] = reduced
+            for row in range(count):
+                state.basis[row] = order[row]
+            for column in range(columns):
+                state.reduced[column] = reduced[column]
             break
         for row in range(count):
             state.basis[row] = len(linear.saving) + row
-    state.is_basic[:] = False
+    for column in range(columns):
+        state.is_basic[column] = False
     for row in range(count):
         state.is_basic[state.basis[row]] = True
         state.reduced[state.basis[row]] = 0.0
     state.pivots[0] = 0
 
 
-@kernel
+@bare_kernel
 def _placed(linear, state, fixed, low, high):
     """
     Put every option where its reduced saving wants it, and add up what rows hold.
@@ -95,7 +121,7 @@ def _placed(linear, state, fixed, low, high):
         x[state.basis[row]] = value
 
 
-@kernel
+@bare_kernel
 def _worst(state, low, high):
     """The row whose column is furthest beyond its limits; -1: none is."""
     most, row = TOO_MUCH, -1
@@ -107,7 +133,7 @@ def _worst(state, low, high):
     return row
 
 
-@kernel
+@bare_kernel
 def _ratios(state, row, is_above, low, high, ratio):
     """
     How far prices may go until each column that mends a row wants to move.
@@ -135,7 +161,7 @@ def _ratios(state, row, is_above, low, high, ratio):
             ratio[column] = abs(state.reduced[column]) / abs(amount)
 
 
-@kernel
+@bare_kernel
 def _entering(state, row, bound, low, high, ratio):
     """
     The column that enters; those before it go from one end to the other.
@@ -179,7 +205,7 @@ def _entering(state, row, bound, low, high, ratio):
         ratio[entering] = np.inf
 
 
-@kernel
+@bare_kernel
 def _pivot(state, row, entering, bound):
     """
     Exchange a column of the basis, which goes to its limit.
@@ -198,10 +224,7 @@ def _pivot(state, row, entering, bound):
         x[state.basis[place]] -= step * table[place, entering]
     x[entering] += step
     x[leaving] = bound
-    table[row] /= table[row, entering]
-    for place in range(count):
-        if place != row and table[place, entering] != 0.0:
-            table[place] -= table[place, entering] * table[row]
+    _clear(table, row, entering)
     share = reduced[entering]
     for column in range(len(reduced)):
         reduced[column] -= share * table[row, column]
@@ -256,7 +279,7 @@ def solve_node(linear, state, fixed, most_pivots):
     return pivots
 
 
-@kernel
+@bare_kernel
 def linear_prices(linear, state, night, prices):
     """
     Write the prices of the present table, to the nearest micro-CNY.
@@ -270,8 +293,9 @@ def linear_prices(linear, state, night, prices):
     prices
         ``(n,) int64``: filled; 0 but for the rows of the program.
     """
-    prices[:] = 0
     options = len(linear.saving)
+    for place in range(len(prices)):
+        prices[place] = 0
     for row in range(len(linear.limit)):
         place = linear.place[row]
         price = np.rint(max(-state.reduced[options + row], 0.0) * linear.factor[row])
