@@ -35,8 +35,15 @@ def test_who_comes_first_finds_the_page_made(
     browser = {"accept-language": language}
     with ask_desk(published) as asked:
         wait_for(made_ready(asked), "the pages")
+        rows = seen(asked, BY_SAVING, headers=browser)
+        ways = [link for link in rows.links() if link.startswith(("/order?", "/merch"))]
         (published.run_dir / "decisions.parquet").unlink()
-        for address in (BY_SAVING, f"/nights/{DAY}/margins", f"/nights/{DAY}"):
+        for address in (
+            *ways[:2],
+            BY_SAVING,
+            f"/nights/{DAY}/margins",
+            f"/nights/{DAY}",
+        ):
             seen(asked, address, headers=browser)
         for query in ("&page=2", "&reason=CHOSEN", "&carrier_id=yunda&rows=7"):
             seen(asked, BY_SAVING + query, headers=browser)
