@@ -14,19 +14,23 @@ from typing import TYPE_CHECKING
 
 from optimizer.build.learned_model import BEFORE_ANY_NIGHT, HARMS
 from optimizer.build.lower_bound import NUM_ERRORS
+from optimizer.build.unseen_names import CARRIER, known_names
 from optimizer.config import objective_on
 from optimizer.contracts.warnings import share_text, some, warn
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from optimizer.build.learned_model import LearnedModel, Promise
     from optimizer.config import Config, PolicyRow
     from optimizer.contracts.warnings import CodedWarning
 
-#: Columns whose names a model may not know.
-_NAMED = {"carrier_id": "carrier", "region_id": "region", "merchant_id": "merchant"}
+#: Words for columns whose names a model may not know; others are called as they are.
+_NAMED = {
+    **{"carrier_id": "carrier", "region_id": "region", "merchant_id": "merchant"},
+    **{"category_id": "category", "outlet_id": "outlet"},
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,8 +46,9 @@ class Grounds:
         Whether the model gives the probabilities on premium service.
     config, policy, day
         The rules of the night.
-    names
-        Names in the night's orders and options, by column.
+    unseen
+        Names in the night's orders and options that the model does not know, by column,
+        with the rows that have them.
     """
 
     model: LearnedModel | None
@@ -51,7 +56,7 @@ class Grounds:
     config: Config
     policy: PolicyRow
     day: dt.date | None
-    names: Mapping[str, Iterable[str]]
+    unseen: Mapping[str, Mapping[str, int]]
 
 
 def assumptions(grounds: Grounds) -> tuple[CodedWarning, ...]:
@@ -152,22 +157,23 @@ def _of_risks(model: LearnedModel, config: Config) -> list[CodedWarning]:
 
 def _new_names(model: LearnedModel, grounds: Grounds) -> list[CodedWarning]:
     """Names of the night that the model has no number for, by column."""
-    known: dict[str, set[str]] = {}
-    for levels in (
-        *(risk.levels for risk in model.risk.values()),
-        *(effect.levels for effect in model.effect.values()),
-    ):
-        for column, offsets in levels.items():
-            known.setdefault(column, set()).update(offsets)
     found = []
-    for column, word in _NAMED.items():
-        names = {*grounds.names[column]}
-        if column == "carrier_id":
-            names &= {*grounds.policy.carriers}
-        new = sorted(names - known.get(column, set()))
-        if known.get(column) and new:
-            num = len(new)
-            found.append(warn("NEW_NAMES", num_names=num, column=word, names=some(new)))
+    others = {name: name for name in sorted(known_names(model)) if name not in _NAMED}
+    for column, word in (_NAMED | others).items():
+        counts = grounds.unseen.get(column, {})
+        new = sorted(counts)
+        if column == CARRIER:
+            new = [name for name in new if name in grounds.policy.carriers]
+        if new:
+            found.append(
+                warn(
+                    "NEW_NAMES",
+                    num_names=len(new),
+                    num_rows=sum(counts[name] for name in new),
+                    column=word,
+                    names=some(new),
+                )
+            )
     return found
 
 

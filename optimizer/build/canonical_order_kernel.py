@@ -38,16 +38,16 @@ def group_orders(status, is_open, merchant, start, grouped):
 
 
 @inner_kernel
-def merge(key, source, target, left, width, size):
+def merge(source_key, source, target_key, target, left, width, size):
     """
     Merge two adjacent sorted runs into one, by key.
 
     Parameters
     ----------
-    key
-        ``(n,) uint64``: key of each order, in source order.
-    source, target
-        ``(m,) int64``: orders in two sorted runs, and where they go.
+    source_key, source
+        ``(m,) uint64`` and ``(m,) int64``: keys and orders in two sorted runs.
+    target_key, target
+        ``(m,) uint64`` and ``(m,) int64``: where they go.
     left
         Where the first run begins.
     width
@@ -58,12 +58,12 @@ def merge(key, source, target, left, width, size):
     middle, end = min(left + width, size), min(left + 2 * width, size)
     low, high = left, middle
     for at in range(left, end):
-        if high == end or (low < middle and key[source[low]] <= key[source[high]]):
-            target[at] = source[low]
-            low += 1
-        else:
-            target[at] = source[high]
-            high += 1
+        takes_low = high == end or (
+            low < middle and source_key[low] <= source_key[high]
+        )
+        taken = low if takes_low else high
+        target_key[at], target[at] = source_key[taken], source[taken]
+        low, high = low + takes_low, high + (not takes_low)
 
 
 @kernel
@@ -72,7 +72,8 @@ def sort_groups(first_merchant, last_merchant, start, key, grouped, place):
     Sort each merchant's orders by key, and note where each order went.
 
     Runs are sorted by insertion, then merged; a library's sort takes ten times as long
-    to compile.
+    to compile. Keys are gathered first: they lie all over the memory, and one that is
+    looked for again and again would be waited for again and again.
 
     Parameters
     ----------
@@ -89,21 +90,35 @@ def sort_groups(first_merchant, last_merchant, start, key, grouped, place):
         ``(n,) int64``: filled with the position of each open order.
     """
     orders, others = np.empty(0, np.int64), np.empty(0, np.int64)
+    keys, other_keys = np.empty(0, np.uint64), np.empty(0, np.uint64)
     for merchant in range(first_merchant, last_merchant):
         first, size = start[merchant], start[merchant + 1] - start[merchant]
         if len(orders) < size:
             orders, others = np.empty(2 * size, np.int64), np.empty(2 * size, np.int64)
+            keys = np.empty(2 * size, np.uint64)
+            other_keys = np.empty(2 * size, np.uint64)
         for at in range(size):
-            order, hole = grouped[first + at], at
-            while hole % RUN > 0 and key[orders[hole - 1]] > key[order]:
-                orders[hole] = orders[hole - 1]
+            keys[at] = key[grouped[first + at]]
+        for at in range(size):
+            order, mine, hole = grouped[first + at], keys[at], at
+            while hole % RUN > 0 and keys[hole - 1] > mine:
+                keys[hole], orders[hole] = keys[hole - 1], orders[hole - 1]
                 hole -= 1
-            orders[hole] = order
+            keys[hole], orders[hole] = mine, order
         width = np.int64(RUN)
         while width < size:
             for left in range(0, size, 2 * width):
-                merge(key, orders, others, left, width, size)
+                merge(
+                    source_key=keys,
+                    source=orders,
+                    target_key=other_keys,
+                    target=others,
+                    left=left,
+                    width=width,
+                    size=size,
+                )
             orders, others = others, orders
+            keys, other_keys = other_keys, keys
             width *= 2
         for at in range(size):
             grouped[first + at] = orders[at]

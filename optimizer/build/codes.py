@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from optimizer.io.contiguous import contiguous
 from optimizer.io.words import Words, distinct, find_words
 
 if TYPE_CHECKING:
@@ -31,17 +33,25 @@ class IdCodes:
     """
 
     def __init__(self) -> None:
-        self._codes: dict[str, int] = {}
+        self._table = _table(0)
+        self._hashes = np.empty(0, np.int64)
+        self._text = np.empty(0, np.uint8)
+        self._ends = np.zeros(1, np.int64)
+        self._num_known = 0
         self._ids: list[str] = []
 
     def __len__(self) -> int:
-        return len(self._codes)
+        return self._num_known
 
     @property
     def ids(self) -> list[str]:
         """All ids, by code."""
-        if len(self._ids) < len(self._codes):
-            self._ids = list(self._codes)
+        first = len(self._ids)
+        if first < self._num_known:
+            ends = self._ends[first : self._num_known + 1].tolist()
+            text = self._text[ends[0] : ends[-1]].tobytes()
+            cuts = pairwise(end - ends[0] for end in ends)
+            self._ids += [text[begin:end].decode() for begin, end in cuts]
         return self._ids
 
     def encode(self, ids: pl.Series | Words) -> NDArray[np.int32]:
@@ -57,10 +67,100 @@ class IdCodes:
         -------
         ``(len(ids),) int32``; -1 for a null.
         """
+        from optimizer.build.codes_kernel import code_texts
+
         words = ids if isinstance(ids, Words) else find_words(ids)
-        known = self._codes
-        codes = [known.setdefault(i, len(known)) for i in words.texts.to_list()]
-        return np.array([*codes, -1], np.int32)[words.place]
+        text, ends = contiguous(words.texts)
+        self._make_room(len(words.texts), int(ends[-1] - ends[0]))
+        codes = np.full(len(words.texts) + 1, -1, np.int32)
+        self._num_known = code_texts(
+            text=text,
+            ends=ends,
+            bits=self._hashes,
+            known_text=self._text,
+            known_ends=self._ends,
+            num_known=self._num_known,
+            table=self._table,
+            codes=codes[:-1],
+        )
+        return codes[words.place]
+
+    def _make_room(self, num_new: int, num_bytes: int) -> None:
+        """Make room for so many new ids of so many bytes."""
+        known = self._num_known
+        num_bytes += int(self._ends[known])
+        if num_bytes > len(self._text):
+            self._text = _longer(self._text, num_bytes)
+        if known + num_new > len(self._hashes):
+            self._hashes = _longer(self._hashes, known + num_new)
+            self._ends = _longer(self._ends, len(self._hashes) + 1)
+            self._table = _table(len(self._hashes), self._hashes[:known])
+
+
+class NumberCodes:
+    """
+    Dense codes for numbers, in order of first appearance.
+
+    Examples
+    --------
+    >>> codes = NumberCodes()
+    >>> codes.encode(np.array([7, 3, 7])).tolist(), codes.numbers.tolist()
+    ([0, 1, 0], [7, 3])
+    """
+
+    def __init__(self) -> None:
+        self._table = _table(0)
+        self._known = np.empty(0, np.int64)
+        self._num_known = 0
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """All numbers, by code."""
+        return self._known[: self._num_known]
+
+    def encode(self, numbers: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Give each number its code, new ones included, ``(len(numbers),) int32``."""
+        from optimizer.build.codes_kernel import code_numbers
+
+        codes = np.empty(len(numbers), np.int32)
+        for first in range(0, len(numbers), _FEW_NUMBERS):
+            # room for the new ones among a few: most numbers are known
+            some = slice(first, first + _FEW_NUMBERS)
+            needed = self._num_known + len(codes[some])
+            if needed > len(self._known):
+                self._known = _longer(self._known, needed)
+                self._table = _table(len(self._known), self.numbers)
+            self._num_known = code_numbers(
+                numbers=numbers[some],
+                known=self._known,
+                num_known=self._num_known,
+                table=self._table,
+                codes=codes[some],
+            )
+        return codes
+
+
+#: Numbers that are coded at a time.
+_FEW_NUMBERS = 16_384
+
+_Kind = TypeVar("_Kind", np.uint8, np.int64)
+
+
+def _longer(array: NDArray[_Kind], size: int) -> NDArray[_Kind]:
+    """An array with room for twice as much."""
+    longer = np.empty(2 * size, array.dtype)
+    longer[: len(array)] = array
+    return longer
+
+
+def _table(room: int, known: NDArray[np.int64] | None = None) -> NDArray[np.int32]:
+    """A table with room for so many codes, with those of what is known."""
+    table = np.full(1 << (2 * room + 1).bit_length(), -1, np.int32)
+    if known is not None and len(known):
+        from optimizer.build.codes_kernel import place_codes
+
+        place_codes(known, len(known), table)
+    return table
 
 
 class GroupCodes:

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import numpy as np
 
 from optimizer.build.changed_ids import IdSample
-from optimizer.build.codes import GroupCodes, IdCodes
+from optimizer.build.codes import GroupCodes, IdCodes, NumberCodes
 from optimizer.build.costs import Costs, saving_micro_cny
 from optimizer.build.lanes import Place
 from optimizer.build.order_day import encode_days
 from optimizer.build.place_codes import pack, refuse_too_many, unpack
 from optimizer.contracts.tables import load_column
 from optimizer.io.order_keys import order_keys
-from optimizer.io.words import distinct
 from optimizer.model.frozen import freeze_arrays
 from optimizer.model.reasons import Reason
 
@@ -163,7 +162,7 @@ class NightCodes:
     carriers: IdCodes = field(default_factory=IdCodes)
     regions: IdCodes = field(default_factory=IdCodes)
     outlets: IdCodes = field(default_factory=IdCodes)
-    leaves: dict[int, int] = field(default_factory=dict)
+    leaves: NumberCodes = field(default_factory=NumberCodes)
     service_day: ServiceDay | None = None
     days: dict[dt.date, int] = field(default_factory=dict)
     looked_at: IdSample = field(default_factory=IdSample)
@@ -466,13 +465,13 @@ def leaf_places(coder: NightCodes) -> list[Place]:
 
 def _leaf_codes(coder: NightCodes) -> list[list[int]]:
     """Carriers, days, regions and outlets of all places seen, by leaf code."""
-    codes = unpack(np.fromiter(coder.leaves, np.int64, len(coder.leaves)))
+    codes = unpack(coder.leaves.numbers)
     return [column.tolist() for column in codes]
 
 
 def carrier_of_leaf(coder: NightCodes) -> NDArray[np.int64]:
     """``(num_leaves,) int64``: code of the carrier of each place."""
-    return unpack(np.fromiter(coder.leaves, np.int64, len(coder.leaves)))[0]
+    return unpack(coder.leaves.numbers)[0]
 
 
 def _by_merchant(
@@ -528,12 +527,9 @@ def code_leaves(
         hold.
     """
     refuse_too_many(coder.carriers, coder.days, coder.regions, coder.outlets)
-    packed = pack(carrier, day, region, outlet)
-    places, place = distinct(packed)
-    known = coder.leaves
-    codes = [known.setdefault(p, len(known)) for p in places.tolist()]
-    kept, is_active = _rates(coder, places)
-    return LeafCodes(np.array(codes, np.int32)[place], kept[place], is_active[place])
+    leaf = coder.leaves.encode(pack(carrier, day, region, outlet))
+    kept, is_active = _rates(coder, coder.leaves.numbers)
+    return LeafCodes(leaf, kept[leaf], is_active[leaf])
 
 
 def _rates(

@@ -49,6 +49,7 @@ from optimizer.build.order_day import service_day
 from optimizer.build.sendable import is_sendable
 from optimizer.build.service_days import rows_tonight
 from optimizer.build.side_constraints import NightInputs
+from optimizer.build.unseen_names import CARRIER, UnseenNames, known_names
 from optimizer.build.want_of_knowledge import Hopes, hopeful_model
 from optimizer.config import objective_on
 from optimizer.errors import DataError
@@ -300,7 +301,7 @@ def take_in(
         config=config,
         policy=policy,
         day=history.day,
-        names=known,
+        unseen=encoded.unseen.counts,
     )
     counts = encoded.counts | {"capacity": len(capacity)}
     counts |= {} if merchants is None else {"merchants": len(merchants)}
@@ -482,6 +483,7 @@ class Encoded:
     log: QuarantineLog
     hopes: Hopes
     draws: GatheredDraws
+    unseen: UnseenNames
     named: pl.DataFrame | None = None
 
 
@@ -512,6 +514,7 @@ def _encode_single(
     source = sources["orders"]
     orders, options, num_rows, first = [], [], 0, 0
     hopes, draws, kept = Hopes(), GatheredDraws(by.drawn), KeptNames(source)
+    unseen = UnseenNames(known_names(by.model))
     for batch_in in _checked(source, coder.salt, log, clock):
         frame, words = batch_in.rows.frame, batch_in.rows.words
         num_rows += batch_in.rows.num_rows
@@ -520,6 +523,7 @@ def _encode_single(
             by.values.note(frame)
             frame = apply_rules(frame, by.eligibility) if by.eligibility else frame
             kept.note(frame)
+            unseen.note(frame, frame.columns)
             given, frame = frame, fill_orders(frame, by.model)
             by.see(source, frame)
             batch = encode.encode_orders(frame, coder, words)
@@ -545,6 +549,7 @@ def _encode_single(
         log=log,
         hopes=hopes,
         draws=draws,
+        unseen=unseen,
         named=kept.named(),
     )
 
@@ -624,7 +629,7 @@ def _encode_choice(
     """Encode orders whose carriers are in the options table."""
     orders, basis, shares, refused, num_rows = [], [], [], [], 0
     hoped, hopes, kept = [], Hopes(), KeptNames(sources["orders"])
-    draws = GatheredDraws(by.drawn)
+    draws, unseen = GatheredDraws(by.drawn), UnseenNames(known_names(by.model))
     others: list[list[OrderShares]] = [[] for _ in by.others]
     for batch_in in _checked(sources["orders"], coder.salt, log, clock):
         frame, words = batch_in.rows.frame, batch_in.rows.words
@@ -635,6 +640,7 @@ def _encode_choice(
             by.values.note(frame)
             frame = apply_rules(frame, by.eligibility) if by.eligibility else frame
             kept.note(frame)
+            unseen.note(frame, unseen.of_orders)
             frame = fill_orders(frame, by.model)
             by.see(sources["orders"], frame)
             shares.append(order_shares(frame, by.model))
@@ -656,6 +662,7 @@ def _encode_choice(
         hopes=hopes,
         others=[join(parts) for parts in others],
         draws=draws,
+        unseen=unseen,
     )
     together, options, num_options = _options(
         sources["options"],
@@ -674,6 +681,7 @@ def _encode_choice(
         log=log,
         hopes=hopes,
         draws=draws,
+        unseen=unseen,
         named=kept.named(),
     )
 
@@ -690,6 +698,7 @@ class _Ordered:
     hopes: Hopes
     others: list[OrderShares]
     draws: GatheredDraws
+    unseen: UnseenNames
 
 
 def _options(
@@ -718,6 +727,7 @@ def _options(
         clock.tell_rows("options", num_rows)
         with clock.stage("value"):
             bare = rows.frame
+            given.unseen.note(bare, [CARRIER])
             frame = fill_options(bare, order, standard, given.shares, by.model)
             by.see(source, frame)
             batch, is_active = encode.encode_options(

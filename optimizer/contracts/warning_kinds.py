@@ -29,7 +29,14 @@ def N_(phrase: str) -> str:
 #: Words of lists and places that catalogues translate beside the sentences.
 PHRASES = (
     *(N_(", "), N_("; "), N_("{names} and {num_more} more"), N_("({place})")),
-    *(N_("{what} {name}"), N_("carrier"), N_("region"), N_("outlet"), N_("day")),
+    *(
+        N_("{what} {name}"),
+        N_("carrier"),
+        N_("region"),
+        N_("outlet"),
+        N_("day"),
+        N_("category"),
+    ),
     *(N_("service_date"), N_("all parcels"), N_("merchant"), N_("complaint")),
     *(N_("return"), N_("randomised"), N_("observational"), N_("prior")),
 )
@@ -424,11 +431,12 @@ _ASSUMPTIONS: dict[str, WarningKind] = {
         share="share",
     ),
     "NEW_NAMES": _counted(
-        "{num_names} name is new to the model and has the estimate of all ({column}): "
-        "{names}",
+        "{num_names} name is new to the model and has the estimate of all ({column}; "
+        "orders or options that rest on it: {num_rows}): {names}",
         "{num_names} names are new to the model and have the estimate of all "
-        "({column}): {names}",
+        "({column}; orders or options that rest on it: {num_rows}): {names}",
         num_names="count",
+        num_rows="count",
         column="word",
         names="names",
     ),

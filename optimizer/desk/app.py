@@ -125,11 +125,12 @@ def make_app(
 
     @asynccontextmanager
     async def making_ready(app: Starlette) -> AsyncIterator[None]:
-        task = asyncio.create_task(keep_ready(app, desk.nights, endpoints, pool))
+        task = asyncio.create_task(keep_ready(app, desk, endpoints, pool))
         try:
             yield
         finally:
             task.cancel()
+            desk.first_rows.close()
 
     made = Application(
         lifespan=making_ready,

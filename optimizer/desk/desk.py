@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from optimizer.desk.kept_rows import KeptRows
 
 if TYPE_CHECKING:
     from optimizer.config import Config
@@ -29,6 +31,8 @@ class Desk:
         Signs links for merchants; ``None``: there are none.
     solver
         Solves nights under other rules; ``None``: there is no such page.
+    first_rows
+        Of the nights that are looked at.
     """
 
     config: Config
@@ -36,3 +40,4 @@ class Desk:
     access: Access
     link_key: str | None = None
     solver: SolverProcess | None = None
+    first_rows: KeptRows = field(default_factory=KeptRows)

@@ -65,7 +65,9 @@ def read_rows(folder: Path, only: Mapping[str, str], part: Part) -> Rows:
     import polars as pl
 
     with damaged_is_data_error(str(folder / DECISIONS.file)):
-        rows = _of_merchant(folder, only.get("merchant_id"))
+        rows = scan_table(folder, DECISIONS.file)
+        if "merchant_id" in only and has_indexes(folder):
+            rows = _of_merchant(folder, rows, only["merchant_id"])
         for column, value in only.items():
             rows = rows.filter(pl.col(column) == value)
         if part.sort is not None:
@@ -77,13 +79,10 @@ def read_rows(folder: Path, only: Mapping[str, str], part: Part) -> Rows:
         return Rows(found.to_dicts(), number)
 
 
-def _of_merchant(folder: Path, merchant_id: str | None) -> pl.LazyFrame:
-    """All decisions, or the part where a merchant's stand, where an index has it."""
-    rows = scan_table(folder, DECISIONS.file)
-    if merchant_id is None or not has_indexes(folder):
-        return rows
+def _of_merchant(folder: Path, rows: pl.LazyFrame, merchant_id: str) -> pl.LazyFrame:
+    """A merchant's decisions stand together: they are read once for all."""
     first, end = merchant_place(folder, merchant_id) or (0, 0)
-    return rows.slice(first, end - first)
+    return rows.select(SHOWN).slice(first, end - first).collect().lazy()
 
 
 def _sorted_part(rows: pl.LazyFrame, part: Part) -> tuple[pl.DataFrame, int]:

@@ -8,6 +8,7 @@ and 2 have none: their decisions stand by ``order_id``.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from optimizer.contracts.tables import (
 from optimizer.errors import DataError
 from optimizer.io.damage import damaged_is_data_error
 from optimizer.io.order_keys import order_key
-from optimizer.io.parquet_pages import check_pages, known_footer
+from optimizer.io.parquet_pages import check_pages, identity_of, known_footer
 from optimizer.io.published_tables import as_of_today, read_table, scan_table
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
     from optimizer.io.parquet_pages import Group
 
+#: Files of so many bytes are kept in memory: of some hundred thousand merchants.
+_SMALL_BYTES = 2 << 20
+
 
 def find_rows(path: Path, column: str, value: str) -> pl.DataFrame:
     """
@@ -40,7 +44,8 @@ def find_rows(path: Path, column: str, value: str) -> pl.DataFrame:
 
     Only row groups whose statistics allow the text are read, with the checksum of each
     page: in a published night of any size that is one row group. The statistics are
-    read here: asked about a damaged footer, pyarrow ends the process.
+    read here: asked about a damaged footer, pyarrow ends the process. A small table of
+    one row group is kept in memory as long as its file is the same.
 
     Parameters
     ----------
@@ -63,8 +68,18 @@ def find_rows(path: Path, column: str, value: str) -> pl.DataFrame:
 
     with damaged_is_data_error(str(path)):
         _, groups = known_footer(path)
-        found = read_groups(path, groups, row_groups_with(groups, value))
+        if len(groups) == 1 and path.stat().st_size <= _SMALL_BYTES:
+            found = _kept_table(path, identity_of(path))
+        else:
+            found = read_groups(path, groups, row_groups_with(groups, value))
         return as_of_today(found.filter(pl.col(column) == value), path.name)
+
+
+@lru_cache(maxsize=8)
+def _kept_table(path: Path, _identity: tuple[int, ...]) -> pl.DataFrame:
+    """A table of one row group, after the checksum of each of its pages."""
+    _, groups = known_footer(path)
+    return read_groups(path, groups, [0])
 
 
 def has_indexes(run_dir: Path) -> bool:

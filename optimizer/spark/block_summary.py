@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,8 @@ class BlockSummary:
         The highest saving, micro-CNY.
     names
         Names of carriers, regions and outlets, by column.
+    unseen
+        Names that the model does not know, by column, with the rows that have them.
     """
 
     merchant_ids: list[str]
@@ -73,6 +76,7 @@ class BlockSummary:
     statuses: NDArray[np.int64]
     highest: int
     names: dict[str, set[str]]
+    unseen: dict[str, Counter[str]]
 
 
 def summarize_blocks(blocks: DataFrame) -> BlockSummary:
@@ -101,6 +105,7 @@ def summarize_blocks(blocks: DataFrame) -> BlockSummary:
     there, eligible, num_open = np.zeros((3, len(ids)), np.int64)
     demand, statuses = np.zeros(len(places), np.int64), np.zeros(256, np.int64)
     names: dict[str, set[str]] = {column: set() for column in NAME_COLUMNS}
+    unseen: dict[str, Counter[str]] = {}
     for block, part in parts.items():
         mine = merchant_of[block]
         there[mine] += part["there"]
@@ -110,6 +115,8 @@ def summarize_blocks(blocks: DataFrame) -> BlockSummary:
         statuses += part["statuses"]
         for column, found in listed(part["names"]).items():
             names[column].update(found)
+        for column, counts in listed(part["unseen"]).items():
+            unseen.setdefault(column, Counter()).update(counts)
     highest = max((int(part["highest"]) for part in parts.values()), default=0)
     return BlockSummary(
         merchant_ids=ids,
@@ -122,6 +129,7 @@ def summarize_blocks(blocks: DataFrame) -> BlockSummary:
         statuses=statuses,
         highest=max(highest, 0),
         names=names,
+        unseen=unseen,
     )
 
 

@@ -20,6 +20,12 @@ from optimizer.build import encode
 from optimizer.build.assemble import Names
 from optimizer.build.encode import OPEN
 from optimizer.build.lanes import Place
+from optimizer.build.unseen_names import (
+    CARRIER,
+    UnseenNames,
+    counted_by_column,
+    known_names,
+)
 from optimizer.errors import OptimizerError
 from optimizer.io.order_keys import order_keys
 from optimizer.model.problem import Problem, starts
@@ -160,9 +166,20 @@ def _cells(frame: pl.DataFrame, rules: Rules) -> dict[str, Any]:
             names=_as_bytes(
                 {c: frame[c].drop_nulls().unique().to_list() for c in NAME_COLUMNS}
             ),
+            unseen=_as_bytes(_unseen(frame, named, rules)),
             num_repeated=np.int64(repeated.is_duplicated().sum()),
         ),
     }
+
+
+def _unseen(
+    frame: pl.DataFrame, named: pl.DataFrame, rules: Rules
+) -> dict[str, dict[str, int]]:
+    """Names that the model does not know, with their orders, or options of carriers."""
+    known = known_names(rules.model)
+    carriers = UnseenNames({c: names for c, names in known.items() if c == CARRIER})
+    carriers.note(frame, [CARRIER])
+    return {**counted_by_column(named["unseen"]), **carriers.counts}
 
 
 def _changes(frame: pl.DataFrame) -> NDArray[np.bool_]:

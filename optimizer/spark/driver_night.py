@@ -115,7 +115,7 @@ def driver_night(
         config=config,
         policy=rules.policy,
         day=rules.day,
-        names={**census.names, "merchant_id": census.merchant_ids},
+        unseen=census.unseen,
     )
     intake = Intake(
         problem=plan.problem,

@@ -16,6 +16,7 @@ from optimizer.build.learned_probabilities import (
     fill_orders,
     order_shares,
 )
+from optimizer.build.unseen_names import known_names, unseen_by_row
 from optimizer.config import objective_on
 from optimizer.errors import DataError, OptimizerError, counted
 from optimizer.io.plain_frame import plain_frame
@@ -43,6 +44,7 @@ ORDER_ROWS = (
     "outlet_id string, key bigint, folded_key bigint, status int, saving bigint, "
     "ineligible_reason string, complaint_prob_standard double, "
     "return_prob_standard double, complaint_share double, return_share double, "
+    "unseen string, "
     f"{BROKEN}"
 )
 #: A checked option.
@@ -54,7 +56,7 @@ OPTION_ROWS = (
 VALUED_ROWS = (
     "order_id string, merchant_id string, region_id string, carrier_id string, "
     "outlet_id string, key bigint, status int, ineligible_reason string, "
-    "saving bigint, is_option boolean"
+    "saving bigint, is_option boolean, unseen string"
 )
 #: Column of a message for the driver: executors raise nothing that a person caused.
 FAILED = "\0failed"
@@ -158,6 +160,7 @@ def check_orders(
             _series("folded_key", orders.folded_key.view(np.int64)),
             _series("status", orders.status.astype(np.int32)),
             _series("saving", saving),
+            unseen=unseen_by_row(frame, known_names(rules.model)),
             **shares,
         )
 

@@ -48,7 +48,10 @@ _MOST_NAMES = 5
 #: Part of what the plan saves by which sums may differ, and the least of it in CNY.
 _TOLERANCE, _CENT = Decimal("1e-6"), Decimal("0.011")
 _NEVER = "1970-01-01"
-_COLUMNS = {"merchant_id": "merchant", "carrier_id": "carrier", "region_id": "region"}
+_COLUMNS = {
+    **{"merchant_id": "merchant", "carrier_id": "carrier", "region_id": "region"},
+    **{"category_id": "category", "outlet_id": "outlet"},
+}
 #: Codes about plans without a parcel, among the warnings.
 _NOBODY = (
     *("NOBODY_CHOSEN", "NONE_HAS_PLACE", "NONE_AVOIDS_HARM", "NONE_WORTH_FEE"),
@@ -235,20 +238,33 @@ def _effects(model: Any, harms: Sequence[str], *, is_drawn: bool) -> Iterator[_S
 
 
 def _new_names(engine: duckdb.DuckDBPyConnection, model: Any) -> Iterator[_Said]:
-    """Names of the night without a number in the model."""
+    """Names of the night without a number in the model, and the rows that have them."""
     parts = [*model["risk"].values(), *model["effect"].values()]
-    for column, word in _COLUMNS.items():
+    there = {row[0] for row in engine.execute("DESCRIBE orders").fetchall()}
+    for column in sorted({name for part in parts for name in part["levels"]}):
         known = {name for part in parts for name in part["levels"].get(column, ())}
+        rows = "orders"
+        if column == "carrier_id":
+            rows = (
+                "carriers_read() WHERE list_contains(getvariable('roster'), carrier_id)"
+            )
+        elif column not in there:
+            continue
+        asked = f'SELECT "{column}"::VARCHAR AS name FROM {rows}'
         given = engine.execute(
-            "SELECT name FROM night_name WHERE kind = ? AND (kind <> 'carrier_id' OR "
-            "list_contains(getvariable('roster'), name) AND name IN "
-            "(SELECT carrier_id FROM seen_carrier))",
-            [column],
+            f"SELECT name, count(*) FROM ({asked}) WHERE name IS NOT NULL GROUP BY name"
         ).fetchall()
-        new = sorted({name for (name,) in given} - known)
+        new = {name: num for name, num in given if name not in known}
         if known and new:
-            named = {"column": word, "names": new[:_MOST_NAMES]}
-            yield "NEW_NAMES", {"num_names": len(new), **named}
+            yield (
+                "NEW_NAMES",
+                {
+                    "num_names": len(new),
+                    "num_rows": sum(new.values()),
+                    "column": _COLUMNS.get(column, column),
+                    "names": sorted(new)[:_MOST_NAMES],
+                },
+            )
 
 
 def _kept(record: Mapping[str, Any], model: Any) -> Iterator[_Said]:

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 import optimizer
-from optimizer.build.codes import IdCodes
+from optimizer.build.codes import IdCodes, NumberCodes
 from optimizer.io.words import distinct
 from optimizer.testing import random_tables
 
@@ -25,6 +25,22 @@ def test_an_id_keeps_its_code_over_batches(size: int):
     assert [names[code] for code in found] == WORDS
     assert codes.ids == list(dict.fromkeys(w for w in WORDS if w is not None))
     assert len(codes) == len(codes.ids)
+
+
+def test_codes_hold_however_many_ids_come():
+    """Tables grow as ids come: the codes are those that a dictionary would give."""
+    draw = np.random.default_rng(5)
+    codes, numbers, known, seen = IdCodes(), NumberCodes(), {}, {}
+    for size in (1, 3, 40, 5_000, 0, 40_000):
+        some = draw.integers(-6_000, 6_000, size)
+        ids = [f"shop-{value}" * (1 + value % 3) for value in some.tolist()]
+        expected = [known.setdefault(name, len(known)) for name in ids]
+        assert codes.encode(pl.Series(ids, dtype=pl.String)).tolist() == expected
+        assert codes.ids == [*known]
+        wide = some * 10**14
+        expected = [seen.setdefault(number, len(seen)) for number in wide.tolist()]
+        assert numbers.encode(wide).tolist() == expected
+        assert numbers.numbers.tolist() == [*seen]
 
 
 def test_distinct_values_keep_the_order_of_first_sight():

@@ -27,14 +27,27 @@ def made_ready(asked: Any) -> Callable[[], bool]:
 def test_who_comes_first_finds_the_page_made(
     published: SmallNight, language: str
 ) -> None:
-    """The decisions are not read for a page that is ready, only for another one."""
+    """
+    The decisions are not read for what is ready: pages, and first rows of any choice.
+
+    They are for what only the file knows.
+    """
     browser = {"accept-language": language}
     with ask_desk(published) as asked:
         wait_for(made_ready(asked), "the pages")
+        rows = seen(asked, BY_SAVING, headers=browser)
+        ways = [link for link in rows.links() if link.startswith(("/order?", "/merch"))]
         (published.run_dir / "decisions.parquet").unlink()
-        for address in (BY_SAVING, f"/nights/{DAY}/margins", f"/nights/{DAY}"):
+        for address in (
+            *ways[:2],
+            BY_SAVING,
+            f"/nights/{DAY}/margins",
+            f"/nights/{DAY}",
+        ):
             seen(asked, address, headers=browser)
-        seen(asked, f"{BY_SAVING}&page=2", 404, headers=browser)
+        for query in ("&page=2", "&reason=CHOSEN", "&carrier_id=yunda&rows=7"):
+            seen(asked, BY_SAVING + query, headers=browser)
+        seen(asked, f"{BY_SAVING}&merchant_id=shop-1", 404, headers=browser)
 
 
 def test_a_night_that_is_published_meanwhile_is_made_ready(

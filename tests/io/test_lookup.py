@@ -7,10 +7,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from optimizer.contracts.tables import DECISIONS, MERCHANT_INDEX, ORDER_INDEX
+from optimizer.contracts.tables import (
+    DECISIONS,
+    MERCHANT_INDEX,
+    MERCHANT_RESULTS,
+    ORDER_INDEX,
+)
 from optimizer.errors import DataError
 from optimizer.io import lookup, write
-from optimizer.io.lookup import merchant_decisions, order_row, rows_at
+from optimizer.io.lookup import merchant_decisions, merchant_row, order_row, rows_at
 from optimizer.io.order_keys import order_key
 from optimizer.io.parquet_pages import read_footer
 from optimizer.io.write import read_back, write_parquet
@@ -76,6 +81,33 @@ def test_an_order_needs_one_row_group_of_each_file(
     assert read[1] == [1_000 // 256]
 
 
+def test_a_small_table_is_read_once_and_again_when_it_has_changed(
+    night: SmallNight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A merchant's row comes from memory; a table that changed is read again."""
+    read: list[Path] = []
+    reads = lookup.read_groups
+
+    def counted(path, *how):
+        read.append(path)
+        return reads(path, *how)
+
+    monkeypatch.setattr(lookup, "read_groups", counted)
+    path = night.run_dir / MERCHANT_RESULTS.file
+    table = pl.read_parquet(path)
+    for row in table.iter_rows(named=True):
+        assert merchant_row(night.run_dir, row["merchant_id"]) == row
+    assert read == [path]
+    _edit(path, lambda merchants: merchants.with_columns(pl.col("cap") + 1))
+    one = table["merchant_id"][0]
+    assert merchant_row(night.run_dir, one)["cap"] == table["cap"][0] + 1
+    raw = bytearray(path.read_bytes())
+    raw[read_footer(path)[1][0].chunks[0].start + 40] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(DataError):
+        merchant_row(night.run_dir, one)
+
+
 def test_a_page_that_is_not_as_it_was_written_is_not_read(night: SmallNight) -> None:
     """A bit of an order's row group: an error; orders of other groups are found."""
     path = night.run_dir / DECISIONS.file
@@ -97,7 +129,7 @@ def _edit(path: Path, change) -> None:
     write_parquet(changed, path, {t.file: t for t in _TABLES}[path.name])
 
 
-_TABLES = (ORDER_INDEX, MERCHANT_INDEX, DECISIONS)
+_TABLES = (ORDER_INDEX, MERCHANT_INDEX, MERCHANT_RESULTS, DECISIONS)
 
 
 def test_an_index_that_leads_nowhere_is_an_error(night: SmallNight) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from optimizer.build.model_file import model_text
+from optimizer.build.learned_model import HARMS, Risk
+from optimizer.build.model_file import model_text, named
 from optimizer.io.kept_inputs import MODEL_FILE
 from optimizer.testing import random_tables
 from tests.support.drawn_models import a_model
@@ -211,6 +212,14 @@ def by_rules(folder):
     }
 
 
+def _model_of_some_names():
+    """A model that has numbers for some tiers, regions and merchants alone."""
+    levels = {"tier": {"t0": 0.2}, "region_id": {"r1": 0.1}, "merchant_id": {"m1": 0.1}}
+    risk = Risk(intercept=-3.0, slopes={}, levels=levels)
+    found = a_model(has_trees=True)
+    return named(found.model_copy(update={"risk": dict.fromkeys(HARMS, risk)}), "made")
+
+
 def with_a_model(folder):
     """Several carriers, probabilities of a learned model, stations held out whole."""
     tables = random_tables(25, num_orders=250, has_choice=True)
@@ -225,7 +234,7 @@ def with_a_model(folder):
     ways.write_parquet(folder / "options.parquet", row_group_size=100)
     tables.capacity.write_csv(folder / "choice.csv")
     (folder / "model").mkdir()
-    (folder / "model" / MODEL_FILE).write_text(model_text(a_model(has_trees=True)))
+    (folder / "model" / MODEL_FILE).write_text(model_text(_model_of_some_names()))
     kept = {"carrier_id": "yunda", "region_id": "r1", "probability": 0.7}
     return common(folder, "choice") | {
         "policy": [tables.config["policy"][0]],

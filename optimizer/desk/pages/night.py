@@ -79,7 +79,10 @@ def orders_page(desk: Desk, request: Request) -> str:
     part = part_of(given, SORTABLE)
     asked = {name: text_of(given, name) for name in FILTERS}
     only = {name: value for name, value in asked.items() if value is not None}
-    found = read_rows(night.folder, only, part)
+    kept = desk.first_rows.of(night.folder)
+    found = None if kept is None else kept.page(only, part)
+    if found is None:
+        found = read_rows(night.folder, only, part)
     reasons = night.record["summary"]["reasons"]
     return page_text(
         request,
