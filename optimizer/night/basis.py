@@ -36,12 +36,17 @@ class Basis:
         Whether a published night was looked for; not without an output on this machine.
     changed
         What is not as it was for the published night; empty: nothing.
+    is_drawn
+        Whether the answer is by savings that were drawn, and not by what is expected.
 
     Examples
     --------
     >>> import datetime as dt
     >>> str(Basis(dt.date(2026, 11, 22), is_published=False))
     'solved anew from the configured inputs; no night of 2026-11-22 is published'
+    >>> drawn = Basis(dt.date(2026, 11, 22), is_published=True, is_drawn=True)
+    >>> str(drawn).partition("; ")[2]
+    'all amounts are by the savings that were drawn'
     """
 
     day: dt.date
@@ -50,8 +55,13 @@ class Basis:
     version: str | None = None
     is_compared: bool = True
     changed: tuple[str, ...] = ()
+    is_drawn: bool = False
 
     def __str__(self) -> str:
+        drawn = "; all amounts are by the savings that were drawn" * self.is_drawn
+        return self._rests_on() + drawn
+
+    def _rests_on(self) -> str:
         if self.is_published:
             return (
                 f"answered from the published night {self.run_dir}, "
@@ -82,6 +92,7 @@ class Basis:
             "version": self.version,
             "is_compared": self.is_compared,
             "changed": list(self.changed),
+            "is_drawn": self.is_drawn,
             "sentence": str(self),
         }
 

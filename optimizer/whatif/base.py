@@ -143,7 +143,7 @@ def base_of_run(
         history=published_history(folder, claims.day),
     )
     basis = basis_of_run(run_dir, claims.day)
-    return Base(config, claims.day, paths, solved.night, basis)
+    return _base(config, claims.day, paths, solved.night, basis)
 
 
 def base_of_config(
@@ -168,7 +168,19 @@ def base_of_config(
         paths, config, date=day, previous=None, progress=progress, history=history
     )
     basis = basis_of_inputs(config, day, identity)
-    return Base(config, day, paths, solved.night, basis)
+    return _base(config, day, paths, solved.night, basis)
+
+
+def _base(
+    config: Config,
+    day: dt.date,
+    paths: dict[str, str | list[str]],
+    night: CertifiedNight,
+    basis: Basis,
+) -> Base:
+    """A night whose basis says whether its savings are drawn."""
+    is_drawn = night.names.draws is not None
+    return Base(config, day, paths, night, replace(basis, is_drawn=is_drawn))
 
 
 def input_paths(config: Config, day: dt.date) -> dict[str, str | list[str]]:

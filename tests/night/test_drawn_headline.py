@@ -148,6 +148,30 @@ def _assert_page(told: Told, mean: float, drawn: float) -> None:
 
 
 @pytest.mark.slow
+def test_answers_by_drawn_savings_say_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """
+    A question that solves a drawn night again answers by the draw, and says that.
+
+    At a prompt, as JSON and on its page, in both languages.
+    """
+    told = Told(tmp_path, caplog)
+    asked = tmp_path / "asked.yaml"
+    asked.write_text("scenarios:\n  - {name: fee, fee_cny: 0.5}\n")
+    words = "all amounts are by the savings that were drawn"
+    page = tmp_path / "scenarios.html"
+    line = ["scenarios", "--date", f"{DAYS[1]}", "--scenarios", str(asked)]
+    said = told.say(*line, "--report", str(page))
+    assert said.splitlines()[0].endswith(words)
+    assert words in told.say("prices", "--date", f"{DAYS[1]}")
+    assert json.loads(told.say(*line, "--json"))["basis"]["is_drawn"] is True
+    shown = articles(page.read_text())
+    assert "not by what is expected" in shown[0].text
+    assert "所有金额均按抽取的节省额计算" in shown[1].text
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mean", "words", "chinese"),
     [
