@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from optimizer.contracts.tables import DECISIONS
+from optimizer.desk.asked import MAX_REACH, MAX_ROWS
 from optimizer.desk.rows import SHOWN, SORTABLE, Rows
 from optimizer.io.damage import damaged_is_data_error
 from optimizer.io.published_tables import scan_table
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 #: What a cell has in common.
 CELL = ("reason", "carrier_id")
-#: Rows that are kept of a cell in each order: twenty pages.
-DEPTH = 1_000
+#: Rows that are kept of a cell in each order: as far as paging reaches.
+DEPTH = MAX_REACH + MAX_ROWS
 #: Cells of a night; one with more, of many carriers, is read from its file.
 MAX_CELLS = 64
 #: Rows of a block: four row groups.
@@ -118,7 +119,7 @@ def find_first_rows(
     with damaged_is_data_error(str(folder / DECISIONS.file)):
         rows = scan_table(folder, DECISIONS.file).select(SHOWN)
         num_rows = int(rows.select(pl.len()).collect().item())
-        best: dict[tuple[str, bool], pl.DataFrame] = {}
+        best: dict[tuple[str, bool], _Best] = {}
         cells = rows.select(CELL).head(0).collect()
         counted = []
         for begin in range(0, max(1, num_rows), num_block):
@@ -133,11 +134,14 @@ def find_first_rows(
             block = block.join(known, on=CELL, how="left", nulls_equal=True)
             counted.append(_numbers(block))
             for order in _ORDERS:
-                best[order] = _first_of(best.get(order), block, order, depth, known)
+                best[order] = _with_block(best.get(order), block, order, depth, known)
     numbers = pl.concat(counted).group_by("cell").sum()
     numbers = numbers.join(cells.with_row_index("cell"), on="cell")
     return FirstRows(
-        {order: _in_order(found, order) for order, found in best.items()},
+        {
+            order: _in_order(_ordered(found.rows, order, depth).rows, order)
+            for order, found in best.items()
+        },
         numbers,
         depth,
     )
@@ -151,46 +155,66 @@ def _numbers(block: pl.DataFrame) -> pl.DataFrame:
     return block.group_by("cell").agg(pl.col(columns).count().cast(pl.Int64))
 
 
-def _first_of(
-    best: pl.DataFrame | None,
+@dataclass(frozen=True, slots=True)
+class _Best:
+    """
+    Rows of the blocks so far, of which the first ones of each cell are among.
+
+    Attributes
+    ----------
+    rows
+        Those, and such as came since they were put in order last.
+    lasts
+        What the last row of each cell had then, of the cells that were full.
+    num_ordered
+        How many rows there were then.
+    """
+
+    rows: pl.DataFrame
+    lasts: pl.DataFrame
+    num_ordered: int
+
+
+def _with_block(
+    best: _Best | None,
     block: pl.DataFrame,
     order: tuple[str, bool],
     depth: int,
     cells: pl.DataFrame,
-) -> pl.DataFrame:
+) -> _Best:
     """
-    First rows of each cell, of those that were first before and of a further block.
+    The same with a further block.
 
     A row of the block counts only where its cell is not full yet, or where it stands
     no further down than the cell's last row: most are sorted out by one comparison.
+    What is left is put in order when the rows have become twice as many.
     """
     import polars as pl
 
     key, is_descending = order
     is_wanted = pl.col(key).is_not_null()
-    if best is not None:
-        worst = _last_of_full(best, key, depth, cells).gather(block["cell"])
-        is_first = pl.col(key) >= worst if is_descending else pl.col(key) <= worst
-        is_wanted &= is_first | worst.is_null()
-    block = block.filter(is_wanted)
-    if best is not None:
-        if block.is_empty():
-            return best
-        block = pl.concat([best, block])
-    by_cell = _in_order(block, order).group_by("cell", maintain_order=True)
-    return by_cell.head(depth).select(block.columns)
+    if best is None:
+        return _ordered(block.filter(is_wanted), order, depth)
+    known = cells.select("cell")
+    lasts = known.join(best.lasts, on="cell", how="left", maintain_order="left")[key]
+    worst = lasts.gather(block["cell"])
+    is_first = pl.col(key) >= worst if is_descending else pl.col(key) <= worst
+    block = block.filter(is_wanted & (is_first | worst.is_null()))
+    rows = pl.concat([best.rows, block])
+    if rows.height < 2 * best.num_ordered:
+        return _Best(rows, best.lasts, best.num_ordered)
+    return _ordered(rows, order, depth)
 
 
-def _last_of_full(
-    best: pl.DataFrame, key: str, depth: int, cells: pl.DataFrame
-) -> pl.Series:
-    """What the last row of each cell has; null where the cell is not full yet."""
+def _ordered(rows: pl.DataFrame, order: tuple[str, bool], depth: int) -> _Best:
+    """The first rows of each cell, and no others."""
     import polars as pl
 
-    lasts = best.group_by("cell").agg(pl.len(), pl.col(key).last())
-    full = lasts.filter(pl.col("len") >= depth)
-    known = cells.select("cell")
-    return known.join(full, on="cell", how="left", maintain_order="left")[key]
+    by_cell = _in_order(rows, order).group_by("cell", maintain_order=True)
+    first = by_cell.head(depth).select(rows.columns)
+    lasts = first.group_by("cell").agg(pl.len(), pl.col(order[0]).last())
+    full = lasts.filter(pl.col("len") >= depth).drop("len")
+    return _Best(first, full, first.height)
 
 
 def _in_order(rows: pl.DataFrame, order: tuple[str, bool]) -> pl.DataFrame:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Nights whose first rows are kept: some ten megabytes each.
+#: Nights whose first rows are kept: some forty megabytes each.
 NUM_NIGHTS = 4
 
 

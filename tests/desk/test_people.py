@@ -14,10 +14,12 @@ import pytest
 from starlette.testclient import TestClient
 
 from optimizer.desk.links import CLOCK_SECONDS, link_key, make_link, read_link
+from optimizer.desk.pages import carrier as carrier_pages
 from optimizer.desk.pages.carrier import promises_of
 from optimizer.desk.problems import PageProblem
 from optimizer.errors import ConfigError
 from optimizer.evidence.check import check_evidence
+from optimizer.io.published_tables import read_table
 from tests.support.desk import ask_desk, seen
 from tests.support.small_night import DAY, SmallNight
 
@@ -205,6 +207,25 @@ def test_a_carriers_page_is_that_of_its_lanes(night, asked) -> None:
         )
         assert f"/carrier?id={carrier}" in seen(asked, "/carrier").text
     seen(asked, "/carrier?id=nobody", 404)
+
+
+def test_a_carriers_use_on_a_night_is_read_once(
+    night, asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its places are sorted and paged without reading all the nights before again."""
+    read: list[Path] = []
+
+    def counted(folder: Path, name: str) -> pl.DataFrame:
+        read.append(folder)
+        return read_table(folder, name)
+
+    monkeypatch.setattr(carrier_pages, "read_table", counted)
+    carrier_pages._use.cache_clear()
+    lanes = pl.read_parquet(night.run_dir / "lanes.parquet")
+    carrier = quote(lanes["carrier_id"].drop_nulls()[0])
+    for rows, number in ((2, 2), (3, 3)):
+        seen(asked, f"/carrier?id={carrier}&rows={rows}")
+        assert len(read) == number
 
 
 def test_promises_are_those_of_the_nights_model(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from optimizer.build.model_file import load_model
@@ -20,6 +21,8 @@ from optimizer.report.figures import Use, capacity_of, with_values
 from optimizer.report.lines import line
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import polars as pl
     from starlette.requests import Request
 
@@ -104,6 +107,20 @@ def promises_of(night: OpenNight, carrier: str) -> list[Promise]:
     return [one for one in known if one.carrier_id == carrier]
 
 
+@lru_cache(maxsize=32 * NUM_NIGHTS)
+def _use(folder: Path, carrier: str) -> Use | None:
+    """What a carrier had and used on a night; versions of nights never change."""
+    import polars as pl
+
+    lanes = read_table(folder, LANE_RESULTS.file).filter(
+        pl.col("carrier_id") == carrier
+    )
+    if lanes.is_empty():
+        return None
+    valued = with_values(lanes, "one_more_around_cny")
+    return capacity_of(valued).carriers[carrier]
+
+
 def _lanes(night: OpenNight) -> pl.DataFrame:
     lanes = read_table(night.folder, LANE_RESULTS.file)
     return with_values(lanes, "one_more_around_cny")
@@ -111,15 +128,12 @@ def _lanes(night: OpenNight) -> pl.DataFrame:
 
 def _nights(desk: Desk, carrier: str) -> list[CarrierNight]:
     """The carrier's use on the newest nights that it has lanes in, by date."""
-    import polars as pl
-
     found = []
     for day in [*desk.nights.folders()][-NUM_NIGHTS:]:
         try:
-            lanes = _lanes(desk.nights.open(day))
+            use = _use(desk.nights.open(day).folder, carrier)
         except (PageProblem, OptimizerError):
             continue
-        own = lanes.filter(pl.col("carrier_id") == carrier)
-        if own.height:
-            found.append(CarrierNight(day, capacity_of(own).carriers[carrier]))
+        if use is not None:
+            found.append(CarrierNight(day, use))
     return found
