@@ -353,9 +353,9 @@ def _refuse_few(standard: pl.DataFrame, harm: str, config: Config) -> None:
     """Refuse to learn a rate of hardly any parcels."""
     if 0 < len(standard) < MIN_PARCELS:
         raise DataError(
-            f"outcomes: {counted(len(standard), 'parcel')} on standard service are too "
-            f"few to learn how often {OUTCOME_OF[harm]} happens (at least "
-            f"{MIN_PARCELS}); give more days, or state the rates, which are in force "
+            f"outcomes: only {counted(len(standard), 'parcel')} on standard service; "
+            f"{MIN_PARCELS} at least tell how often {OUTCOME_OF[harm]} happens; "
+            "give more days, or state the rates, which are in force "
             f"until then {_stated_example(config)}"
         )
 
