@@ -196,3 +196,14 @@ def test_pre_commit_runs_what_the_tests_run() -> None:
     """The hooks are local, so they use the locked tools."""
     text = (ROOT / ".pre-commit-config.yaml").read_text("utf-8")
     assert set(re.findall(r"repo: (\S+)", text)) == {"local"}
+
+
+def test_nothing_stray_lies_at_the_top() -> None:
+    """Files and folders of the top level are those that belong there."""
+    known = {
+        *("benchmarks", "configs", "docs", "optimizer", "requirements", "tests"),
+        *("CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "Containerfile"),
+        *("LICENSE", "Makefile", "README.md", "SECURITY.md", "pyproject.toml"),
+    }
+    there = {name.partition("/")[0] for name in project_files("*")}
+    assert {name for name in there if not name.startswith(".")} <= known

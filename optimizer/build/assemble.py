@@ -9,6 +9,7 @@ the kind of source.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +30,7 @@ from optimizer.build.checks import (
 )
 from optimizer.build.encode import OPEN
 from optimizer.build.experiment import ExploreField, draw_pool
+from optimizer.build.lanes import places_frame
 from optimizer.build.side_constraints import NightInputs, lay_out, limit_night
 from optimizer.errors import DataError, counted
 from optimizer.model.frozen import freeze_arrays
@@ -56,7 +58,7 @@ def _nothing() -> NDArray[np.int64]:
     return np.zeros(0, np.int64)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Names:
     """
     The names behind a problem's numbers.
@@ -124,6 +126,18 @@ class Names:
     def __post_init__(self) -> None:
         """Freeze the arrays: stages hand them on."""
         freeze_arrays(self)
+
+    @cached_property
+    def merchant_column(self) -> pl.Series:
+        """Ids by merchant, as a column to look them up in."""
+        import polars as pl
+
+        return pl.Series(self.merchant_ids, dtype=pl.String)
+
+    @cached_property
+    def place_columns(self) -> pl.DataFrame:
+        """Names of places by lane, as columns; made once for all blocks of a night."""
+        return places_frame(self.places)
 
     @property
     def scale(self) -> int:

@@ -16,12 +16,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from optimizer.contracts.columns import polars_type
+
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    import polars as pl
     from numpy.typing import NDArray
 
+    from optimizer.contracts.columns import Kind
     from optimizer.contracts.warnings import Named
 
 
@@ -46,6 +50,23 @@ class Place(NamedTuple):
         """The parts that it names, each with its kind."""
         parts = zip(("carrier", "region", "outlet", "day"), self, strict=True)
         return tuple((what, str(who)) for what, who in parts if who)
+
+
+#: Columns that name a place.
+PLACE: dict[str, Kind] = {
+    "carrier_id": "id",
+    "region_id": "id",
+    "outlet_id": "id",
+    "service_date": "date",
+}
+
+
+def places_frame(places: Sequence[Place]) -> pl.DataFrame:
+    """Columns ``carrier_id``, ``region_id``, ``outlet_id``, ``service_date``."""
+    import polars as pl
+
+    schema = {name: polars_type(kind) for name, kind in PLACE.items()}
+    return pl.DataFrame([tuple(place) for place in places], schema, orient="row")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

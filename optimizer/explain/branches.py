@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.build.lanes import PLACE
 from optimizer.contracts.tables import BRANCH_PRICES, BRANCHES
 from optimizer.explain.amounts import cny
-from optimizer.explain.tables import PLACE, places_frame
 
 if TYPE_CHECKING:
     import polars as pl
@@ -76,7 +76,7 @@ def _lane_rows(night_places: pl.DataFrame) -> NDArray[np.int64]:
 def _prices(night: CertifiedNight, tree: BranchTree) -> list[_TablePrices]:
     """Names of tables, prices, what a parcel counts for, and rows of the tables."""
     names, limits = night.names, night.names.limits
-    lanes = _lane_rows(places_frame(names.places))
+    lanes = _lane_rows(names.place_columns)
     merchants = np.arange(1, night.problem.num_merchants + 1)
     found: list[_TablePrices] = [
         ("lanes", tree.lane_price, names.scale, lanes),

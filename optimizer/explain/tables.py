@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.build.lanes import PLACE
 from optimizer.build.side_limits import limit_prices
 from optimizer.contracts.columns import polars_type
 from optimizer.contracts.platforms import ORDER_TAG, SERVICE_CODE
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.build.assemble import Names
-    from optimizer.build.lanes import Place
-    from optimizer.contracts.columns import Kind
     from optimizer.explain.certified_night import CertifiedNight
     from optimizer.explain.outcomes import Outcomes
 
@@ -66,9 +65,9 @@ def decisions_table(
     is_out = ~outcomes.is_priced[rows]
     columns = {
         "order_id": named["order_id"],
-        "merchant_id": _names(index.merchant_ids, index.row_merchant[rows]),
+        "merchant_id": _named(index.merchant_column, index.row_merchant[rows]),
         "is_premium": np.isin(reason, PREMIUM),
-        "carrier_id": _names([place.carrier_id for place in index.places], lane),
+        "carrier_id": _named(index.place_columns["carrier_id"], lane),
         "saving_cny": _but_null(cny(outcomes.saving[rows]), is_out),
         "reason": _names(REASON_NAMES, reason.astype(np.int32)),
         **_margins(outcomes, rows),
@@ -166,7 +165,7 @@ def lanes_table(night: CertifiedNight) -> pl.DataFrame:
     used = lane_use(problem.option_lane[chosen], problem.lane_parent, load)
     slots, used = problem.slots // index.scale, used // index.scale
     explored = 0 if index.pool is None else index.pool.used_slots
-    frame = places_frame(index.places).with_columns(
+    frame = index.place_columns.with_columns(
         **{
             "in_flight": index.in_flight,
             "slots": slots + explored,
@@ -177,23 +176,6 @@ def lanes_table(night: CertifiedNight) -> pl.DataFrame:
         **lane_values(night.margins, problem.num_lanes),
     )
     return frame.sort(list(PLACE), nulls_last=False)
-
-
-#: Columns that name a place.
-PLACE: dict[str, Kind] = {
-    "carrier_id": "id",
-    "region_id": "id",
-    "outlet_id": "id",
-    "service_date": "date",
-}
-
-
-def places_frame(places: Sequence[Place]) -> pl.DataFrame:
-    """Columns ``carrier_id``, ``region_id``, ``outlet_id``, ``service_date``."""
-    import polars as pl
-
-    schema = {name: polars_type(kind) for name, kind in PLACE.items()}
-    return pl.DataFrame([tuple(place) for place in places], schema, orient="row")
 
 
 def commitments_table(decisions: pl.DataFrame, index: Names) -> pl.DataFrame:
@@ -208,7 +190,7 @@ def commitments_table(decisions: pl.DataFrame, index: Names) -> pl.DataFrame:
         Names of the lanes.
     """
     chosen = decisions.filter("is_premium").select("order_id", "lane", "load")
-    places = places_frame(index.places)[chosen["lane"].to_numpy()]
+    places = index.place_columns[chosen["lane"].to_numpy()]
     load = chosen["load"].cast(polars_type("count"))
     return chosen.select("order_id").hstack(places).with_columns(load)
 
@@ -273,8 +255,17 @@ def _names(names: Sequence[str], numbers: NDArray[np.int32]) -> pl.Series:
     """Look names up by number; null for -1."""
     import polars as pl
 
-    table = pl.Series([*names, None], dtype=pl.String)
-    return table[np.where(numbers < 0, len(names), numbers).astype(np.uint32)]
+    return _named(pl.Series(names, dtype=pl.String), numbers)
+
+
+def _named(names: pl.Series, numbers: NDArray[np.int32]) -> pl.Series:
+    """Look names up in a column by number; null for -1."""
+    import polars as pl
+
+    number = pl.Series(numbers)
+    if (numbers < 0).any():
+        number = number.set(number < 0, None)
+    return names.gather(number)
 
 
 def rows_table(night: CertifiedNight) -> pl.DataFrame | None:

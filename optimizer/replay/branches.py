@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.build.lanes import PLACE
 from optimizer.contracts.tables import BRANCH_PRICES, BRANCHES, LANE_RESULTS
 from optimizer.errors import CertificateError
-from optimizer.explain.tables import PLACE
 from optimizer.io.order_keys import order_keys
 from optimizer.model.branch_tree import BranchTree
 from optimizer.replay.amounts import micro, per_part

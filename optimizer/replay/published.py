@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.build.lanes import PLACE
 from optimizer.contracts.tables import (
     LANE_RESULTS,
     MERCHANT_RESULTS,
@@ -13,7 +14,6 @@ from optimizer.contracts.tables import (
     ROW_RESULTS,
 )
 from optimizer.errors import CertificateError
-from optimizer.explain.tables import PLACE
 from optimizer.io.order_keys import order_keys
 from optimizer.model.solution import Solution, Termination
 from optimizer.replay.amounts import micro, per_part

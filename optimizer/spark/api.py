@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from optimizer.build.carryover import EarlierNights
 from optimizer.build.eligibility import orders_table, require_columns
 from optimizer.build.experiment import make_experiment
+from optimizer.build.lanes import places_frame
 from optimizer.build.learned_probabilities import fulfilment_of, model_of
 from optimizer.build.night import MAX_SALTS
 from optimizer.certify.certificate import Certificate
@@ -19,7 +20,7 @@ from optimizer.contracts.tables import QUARANTINE
 from optimizer.errors import DataError
 from optimizer.explain.block_proof import DrawnPrices
 from optimizer.explain.sentences import explain_order
-from optimizer.explain.tables import lanes_table, merchants_table, places_frame
+from optimizer.explain.tables import lanes_table, merchants_table
 from optimizer.io.asked_columns import asked_columns, contracts
 from optimizer.io.cells import cell_rules
 from optimizer.io.duplicates import KeyCollision

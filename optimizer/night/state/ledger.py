@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from optimizer.build.carryover import EarlierNights
+from optimizer.build.lanes import PLACE
 from optimizer.config.cap import NANO
 from optimizer.contracts.columns import polars_type
 from optimizer.contracts.delivery_words import CLOSING
 from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import IN_FLIGHT
-from optimizer.explain.tables import PLACE
 from optimizer.io.published_tables import read_table
 from optimizer.night.state.database import lock_transaction
 from optimizer.night.state.links import extend
