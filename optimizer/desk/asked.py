@@ -139,6 +139,6 @@ def part_of(given: Mapping[str, str], sortable: Collection[str]) -> Part:
     size = number_of(given, "rows", 1, MAX_ROWS) or NUM_ROWS
     page = number_of(given, "page", 1, MAX_REACH) or 1
     if page * size > MAX_REACH + MAX_ROWS:
-        raise PageProblem(400, "TOO_FAR", most=MAX_REACH)
+        raise PageProblem(400, "TOO_FAR", most=f"{MAX_REACH:,}")
     is_descending = sort is not None and sort.startswith("-")
     return Part(sort and sort.removeprefix("-"), is_descending, page, size)

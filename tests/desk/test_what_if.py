@@ -85,6 +85,18 @@ def test_the_page_says_what_scenarios_says(asked, published_once) -> None:
     assert rows[0] != rows[1]
 
 
+def test_what_is_called_harm_avoided_before_fees_is_the_saving_and_the_fees(
+    asked, published_once
+) -> None:
+    """The bar has the fees taken off, as the night's page has; the table says both."""
+    page = seen(asked, "/what-if")
+    harm, fees = map(float, amounts(page.text)[:2])
+    bar = page.text[page.text.index('class="bars"') :]
+    (saving,) = re.findall(r'class="many"><data value="([^"]*)"', bar)[:1]
+    assert harm - fees == pytest.approx(float(saving))
+    assert "Harm avoided before fees, CNY" in page.plain
+
+
 def test_untouched_dials_are_tonight(asked) -> None:
     """Without a query, and with tonight's own numbers, nothing changes."""
     for query in ("", "?cap=3&fee=0.8&slots0=1"):
