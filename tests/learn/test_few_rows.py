@@ -43,7 +43,7 @@ def _learned(history: pl.DataFrame, **prior: float) -> fit.Learned:
 def test_hardly_any_parcels_teach_no_rate(num: int, num_harms: int) -> None:
     """Fewer than 100: the stated rate is in force and said, or what to state is."""
     history = _history(num, num_harms)
-    with pytest.raises(DataError, match=r"too few .* complaint_prob: 0\.01"):
+    with pytest.raises(DataError, match=r"100 at least tell .* complaint_prob: 0\.01"):
         _learned(history)
     found = _learned(history, complaint_prob=STATED)
     risk = found.model.risk["complaint"]
