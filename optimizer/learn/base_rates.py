@@ -19,6 +19,8 @@ from optimizer.io.validate import QuarantineLog, check_batch
 from optimizer.learn.history import not_recorded
 from optimizer.learn.outcomes_source import local_outcomes
 from optimizer.learn.risk import OUTCOME_OF
+from optimizer.learn.service import says_service
+from optimizer.night.folders import published_nights
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -48,7 +50,8 @@ def base_rates(config: Config, day: dt.date) -> tuple[BaseRate, ...]:
     """
     found = []
     if config.learning.history is not None:
-        found += _observed(expand_date(config.learning.history.path, day), config, day)
+        path = expand_date(config.learning.history.path, day)
+        found += _observed(path, config, day)
     if config.model is not None:
         found += _of_model(expand_date(config.model, day))
     observed = {rate.harm for rate in found if rate.num_parcels is not None}
@@ -67,13 +70,21 @@ def _observed(path: str, config: Config, day: dt.date) -> list[BaseRate]:
     """Shares in the configured outcomes, of standard parcels before the night."""
     rules = cell_rules(config)
     with local_outcomes(path, OUTCOMES, rules) as given:
-        return _counted(open_source(given, OUTCOMES, rules=rules), day)
+        return _counted(open_source(given, OUTCOMES, rules=rules), config, day)
 
 
-def _counted(source: Source, day: dt.date) -> list[BaseRate]:
-    """Count them from where they are by now."""
+def _counted(source: Source, config: Config, day: dt.date) -> list[BaseRate]:
+    """
+    Count them from where they are by now.
+
+    Where outcomes do not say which service a parcel got, those of published nights are
+    left out: some of them got premium.
+    """
     import polars as pl
 
+    of_nights: list[dt.date] = []
+    if config.output is not None and not says_service(source):
+        of_nights = [*published_nights(config.output)]
     wanted = ("date", "is_premium", *OUTCOME_OF.values())
     columns = tuple(name for name in wanted if name in source.columns)
     source = replace(source, columns=columns, required=frozenset(columns))
@@ -83,6 +94,7 @@ def _counted(source: Source, day: dt.date) -> list[BaseRate]:
     for raw in read_batches(source):
         frame = check_batch(raw, source, log)
         frame = frame.filter(~pl.col("is_premium") & (pl.col("date") < day))
+        frame = frame.filter(~pl.col("date").is_in(of_nights))
         num += len(frame)
         for harm in known:
             happened[harm] += int(frame[OUTCOME_OF[harm]].sum())

@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 import optimizer
 from optimizer.errors import DataError
 from optimizer.learn import decided
+from optimizer.learn.base_rates import base_rates
 from optimizer.learn.evaluate import Evaluation
 from optimizer.learn.fit import Learned
 from optimizer.learn.history import Window, read_history
@@ -74,6 +75,34 @@ def test_premium_parcels_of_published_nights_are_not_taken_for_standard_ones(
     assert learned(export, last="2026-11-08").model.kind == "prior"
     told = export.with_columns(is_premium=pl.lit(value=False))
     assert learned(told).model.kind == "prior"
+
+
+def test_a_base_rate_is_of_nights_before_any_premium(
+    export: pl.DataFrame, tmp_path: Path
+) -> None:
+    """
+    Dates of published nights are left out where nothing says who got premium.
+
+    A column that says it leaves the standard parcels of all nights.
+    """
+    path = tmp_path / "past.parquet"
+    config = settings(
+        output="runs", learning={"history": str(path), "regime_breaks": []}
+    )
+    is_early = pl.col("date") < PUBLISHED[0]
+    for rows, wanted in (
+        (export, export.filter(is_early)),
+        (
+            export.with_columns(
+                is_premium=~is_early & (pl.int_range(pl.len()) % 2 > 0)
+            ),
+            export.filter(is_early | (pl.int_range(pl.len()) % 2 == 0)),
+        ),
+    ):
+        rows.write_parquet(path)
+        rate = base_rates(config, AS_OF)[0]
+        assert rate.num_parcels == len(wanted) < len(export)
+        assert rate.rate == wanted["complaint"].mean()
 
 
 def test_a_constant_says_no_parcel_s_service(export: pl.DataFrame) -> None:
