@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     from optimizer.report.page import Page
 
 
+#: Standard parcels beside the randomised ones that risks are learned from, at most: more
+#: would not make them surer, and the table need not fit into memory.
+MOST_BESIDE = 1_000_000
 #: Effects whose waiting time is reported, as a drop in probability.
 POWER_EFFECTS = (0.01, 0.02, 0.05, 0.10)
 #: A rule is judged on at least so many parcels of either service.
@@ -174,7 +177,7 @@ def evaluate(history: Any, config: Config, window: Window) -> Evaluation:
     ConfigError
         When scikit-learn is not installed.
     """
-    past = read_history(history, config, window)
+    past = read_history(history, config, window, MOST_BESIDE)
     parts, found = _parts(past, config)
     if not parts:
         _refuse_nothing_recorded(past)

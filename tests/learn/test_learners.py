@@ -17,6 +17,7 @@ from optimizer.build.model_file import load_model, named
 from optimizer.build.model_prediction import kept_effect, premium_risk, risk_of
 from optimizer.errors import ConfigError, DataError
 from optimizer.learn.effect import Belief
+from optimizer.learn.evaluate import evaluate
 from optimizer.learn.fit import in_force, learn, save_model
 from optimizer.learn.history import Window, read_history
 from optimizer.learn.learners import LEARNERS, predict
@@ -301,3 +302,31 @@ def test_more_outcomes_than_wanted_are_drawn_by_hash_in_any_order() -> None:
     (told,) = [w for w in some.warnings if w.code == "OUTCOMES_DRAWN"]
     assert told.values == {"num_parcels": len(kept) - 40, "times": 4}
     assert json.dumps(told.to_json())
+
+
+def test_a_table_beyond_memory_is_measured_on_the_same_parcels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """
+    Of many parcels beside the randomised ones some are drawn, and said to be.
+
+    What is compared is the same, and so is the difference in means to the last bit.
+    """
+    size, num_drawn = 4_000, 1_000
+    at = np.arange(size)
+    table = outcomes(size, 5).with_columns(
+        propensity=pl.Series(np.where(at < num_drawn, 0.5, 0.0)),
+        is_premium=pl.Series((at < num_drawn) & (at % 2 == 0)),
+    )
+    whole = evaluate(table, settings(), AFTER)
+    monkeypatch.setattr("optimizer.learn.evaluate.MOST_BESIDE", 500)
+    some = evaluate(table.reverse(), settings(), AFTER)
+    assert "OUTCOMES_DRAWN" not in {told.code for told in whole.warnings}
+    assert "OUTCOMES_DRAWN" in {told.code for told in some.warnings}
+    assert some.window["num_parcels"] <= num_drawn + 500 < whole.window["num_parcels"]
+    assert some.window["num_compared"] == whole.window["num_compared"]
+    found = [
+        [row for row in one.effects if row["method"] == "difference"]
+        for one in (some, whole)
+    ]
+    assert found[0] == found[1] != []
