@@ -136,8 +136,9 @@ def shipped(
     """``learn`` as it ships, customers as parcels; a channel is a carrier."""
     from optimizer.build.model_file import load_model
     from optimizer.config import as_config
-    from optimizer.learn.fit import learn, save_model
+    from optimizer.learn.fit import learn
     from optimizer.learn.history import Window
+    from optimizer.learn.learned import save_model
 
     policy = {
         "valid_from": "2022-01-12",

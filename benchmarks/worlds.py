@@ -292,8 +292,9 @@ def learned(
     history: pl.DataFrame, settings: dict[str, Any], day: dt.date, folder: Path
 ) -> str:
     from optimizer.config import as_config
-    from optimizer.learn.fit import learn, save_model
+    from optimizer.learn.fit import learn
     from optimizer.learn.history import Window
+    from optimizer.learn.learned import save_model
 
     found = learn(history, as_config(config(_for_learning(settings))), Window(day))
     return str(save_model(found, folder))

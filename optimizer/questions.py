@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from optimizer.config.scenarios import ScenarioFile
     from optimizer.explain.plots import Plots
     from optimizer.learn.evaluate import Evaluation
-    from optimizer.learn.fit import Learned
+    from optimizer.learn.learned import Learned
     from optimizer.report.checked import Checked
     from optimizer.report.page import Page
     from optimizer.whatif.base import Base

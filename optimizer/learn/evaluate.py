@@ -49,8 +49,8 @@ if TYPE_CHECKING:
     from optimizer.report.page import Page
 
 
-#: Standard parcels beside the randomised ones that risks are learned from, at most: more
-#: would not make them surer, and the table need not fit into memory.
+#: Standard parcels beside the randomised ones that risks are learned from, at most.
+#: More would not make them surer, and so a table need not fit into memory.
 MOST_BESIDE = 1_000_000
 #: Effects whose waiting time is reported, as a drop in probability.
 POWER_EFFECTS = (0.01, 0.02, 0.05, 0.10)

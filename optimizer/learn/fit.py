@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import math
-import shutil
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from optimizer.build.costs import costs_of
 from optimizer.build.learned_model import (
-    BEFORE_ANY_NIGHT,
     FORMAT,
     HARMS,
     LearnedModel,
     Risk,
 )
 from optimizer.build.learned_probabilities import doubts
-from optimizer.build.model_file import CARD_FILE, load_model, model_text, named
+from optimizer.build.model_file import named
 from optimizer.config import expand_date, policy_on
 from optimizer.contracts.warnings import warn
-from optimizer.errors import ConfigError, DataError, counted
-from optimizer.extras import import_extra
-from optimizer.io.kept_inputs import MODEL_FILE
+from optimizer.errors import DataError, counted
 from optimizer.learn.card import calibration, card_text
 from optimizer.learn.champion import (
     Contest,
@@ -50,21 +44,21 @@ from optimizer.learn.effect import (
 )
 from optimizer.learn.features import features_of
 from optimizer.learn.history import History, Window, read_history, require_ripe
-from optimizer.learn.learners import FIRST, LEARNERS, POOLED, Trial
+from optimizer.learn.learned import Learned
+from optimizer.learn.learners import LEARNERS, POOLED, Trial
 from optimizer.learn.ledger import kept_accounts, ledger
+from optimizer.learn.models_folder import in_force
 from optimizer.learn.one_thread import on_one_thread
 from optimizer.learn.overlap import Comparable, comparable, drawn_together
 from optimizer.learn.promise import promise_alerts, promises, stated_kept_share
+from optimizer.learn.rates import NO_RISK, known_risks
 from optimizer.learn.risk import (
-    LEARNING,
     OUTCOME_OF,
     CrossFit,
     at_rows,
     cross_fit,
-    fit_risk,
     plain_fit,
 )
-from optimizer.views import Shown, View, listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,100 +71,13 @@ if TYPE_CHECKING:
     from optimizer.config.learning import Prior
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.learn.features import Features
-    from optimizer.report.page import Page
 
 
-LATEST = "latest"
 #: Standard parcels beside the randomised ones that a risk is learned from, at most.
 MOST_BESIDE = 60_000
 #: Harms of randomised parcels of either service without which no plan can be told from
 #: another.
 MIN_HARMS = 20
-#: Parcels on standard service without which no rate is learned: of none of fewer, less
-#: than 3 % cannot be told from 0 (at 95 %), and most rates are less.
-MIN_PARCELS = 100
-#: Harms of them below which the model says on how few the rate rests.
-FEW_HARMS = 20
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Learned(Shown):
-    """
-    A model, its card and its warnings.
-
-    Attributes
-    ----------
-    model
-        The numbers.
-    card
-        The model card, Markdown.
-    warnings
-        What a person should look at, carriers below their contract included.
-    confidence
-        How sure it had to be that another learner's plan is worth more.
-    """
-
-    model: LearnedModel
-    card: str
-    warnings: tuple[CodedWarning, ...]
-    confidence: float
-
-    def _view(self) -> View:
-        model = self.model
-        kept = [p for p in model.promises if p.region_id is None and p.carrier_id]
-        rows = [
-            ("effect", model.kind),
-            ("nights", f"{model.first_date} to {model.last_date}"),
-            ("kept", listed(f"{p.carrier_id} {p.mean:.0%}" for p in kept) or "unknown"),
-            ("look at", f"{counted(len(self.warnings), 'warning')}; .card has it all"),
-        ]
-        return View(f"Model {model.version}", tuple(rows))
-
-    def to_json(self) -> dict[str, Any]:
-        """Give what a person asks for, ready for JSON: no coefficient is in it."""
-        shown = {"version", "first_date", "last_date", "kind", "learner", "realised"}
-        told = self.model.model_dump(mode="json", include=shown)
-        return told | {
-            "is_stated": self.model.last_date == BEFORE_ANY_NIGHT,
-            "candidates": [one.model_dump() for one in self.model.candidates],
-            "confidence": self.confidence,
-            "pooled": {
-                h: one.model_dump() for h, one in (self.model.pooled or {}).items()
-            },
-            "promises": [one.model_dump() for one in self.model.promises],
-            "warnings": [warning.to_json() for warning in self.warnings],
-        }
-
-    def report(self, language: str = "en") -> Page:
-        """
-        Make a page for people: a notebook shows it, and ``.save(path)`` writes it.
-
-        Parameters
-        ----------
-        language
-            In view when it is opened: ``"en"`` or ``"zh"``; the other is a click away.
-
-        Raises
-        ------
-        ConfigError
-            When it is another language.
-        """
-        from optimizer.report.language import by_name
-        from optimizer.report.learned import learned_html
-        from optimizer.report.page import Page
-
-        return Page(learned_html(self.to_json(), by_name(language)))
-
-    def save(self, models: Path | str) -> Path:
-        """
-        Write the model into a folder of models; see :func:`save_model`.
-
-        Returns
-        -------
-        Path
-            The model's own folder.
-        """
-        return save_model(self, Path(models))
 
 
 @on_one_thread
@@ -210,22 +117,9 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     kept = promises(frame, stated_kept_share(config))
     features = features_of(frame, config)
     standard = frame.filter(~frame["is_premium"])
-    stated = _stated_harms(standard, past.absent, config)
-    for harm in HARMS:
-        _refuse_always(standard, harm, config)
-        if harm not in stated:
-            _refuse_few(standard, harm, config)
-    risk = {
-        harm: stated[harm] if harm in stated else _risk(standard, harm, features)
-        for harm in HARMS
-    }
+    risk, stated, rates = known_risks(standard, past.absent, features, config)
     champion, found = in_force(config, window)
-    told = [
-        *found,
-        *(_of_stated(standard, harm, past.absent, config) for harm in stated),
-        *(_never(standard, harm) for harm in HARMS if _is_rare(standard, harm, stated)),
-        *(w for harm in HARMS if harm not in stated for w in _rests_on(standard, harm)),
-    ]
+    told = [*found, *rates]
     fits: dict[str, CrossFit] = {}
     candidates = only(champion)
     contest = None
@@ -290,147 +184,6 @@ def _realised(
     if known.keys() != {*HARMS}:
         return None
     return kept_accounts(ledger(data, known, config))
-
-
-def in_force(config: Config, window: Window) -> tuple[str, list[CodedWarning]]:
-    """
-    The learner in force: that of the newest model that was learned of any premium.
-
-    Parameters
-    ----------
-    config
-        With the folder of models.
-    window
-        With the day of learning.
-    """
-    folder = models_folder(config, window) / LATEST
-    if not (folder / MODEL_FILE).is_file():
-        return FIRST, []
-    try:
-        newest = load_model(folder).model
-    except (ConfigError, DataError):
-        return FIRST, [warn("LEARNER_NOT_KNOWN", learner=FIRST)]
-    known = newest.format == FORMAT and newest.kind != "prior"
-    known &= newest.learner in LEARNERS
-    return (newest.learner if known else FIRST), []
-
-
-def _risk(standard: pl.DataFrame, harm: str, features: Features) -> Risk:
-    """Risk by what is known of an order; the same for all where it never happened."""
-    if len(standard) and not standard[OUTCOME_OF[harm]].any():
-        return constant_risk(0.5 / (len(standard) + 1))
-    return fit_risk(standard, harm, features)
-
-
-def _refuse_always(standard: pl.DataFrame, harm: str, config: Config) -> None:
-    """Refuse outcomes of which all have a harm: a list of complaints is no history."""
-    outcome = OUTCOME_OF[harm]
-    if not len(standard) or not standard[outcome].all():
-        return
-    prior = _stated_example(config)
-    instead = f"learn from stated risks {prior} without outcomes: no --history, no "
-    instead += "learning.history"
-    if harm == "return":
-        instead = "leave the column out, since a return costs nothing"
-        if config.counts_returns:
-            instead = f"leave the column out and state their share {prior}"
-    raise DataError(
-        f"outcomes: {outcome} is true for all of {counted(len(standard), 'parcel')} on "
-        "standard service, so nothing tells how often it happens; give a row for every "
-        f"parcel of these days, with {outcome} false where it did not; or {instead}"
-    )
-
-
-def _stated_example(config: Config) -> str:
-    """What to write so that every rate is stated."""
-    probs = "complaint_prob: 0.01"
-    if config.counts_returns:
-        probs += ", return_prob: 0.02"
-    return f"(learning: {{prior: {{effect: 0.3, {probs}}}}})"
-
-
-def _refuse_few(standard: pl.DataFrame, harm: str, config: Config) -> None:
-    """Refuse to learn a rate of hardly any parcels."""
-    if 0 < len(standard) < MIN_PARCELS:
-        raise DataError(
-            f"outcomes: only {counted(len(standard), 'parcel')} on standard service; "
-            f"{MIN_PARCELS} at least tell how often {OUTCOME_OF[harm]} happens; "
-            "give more days, or state the rates, which are in force "
-            f"until then {_stated_example(config)}"
-        )
-
-
-def _rests_on(standard: pl.DataFrame, harm: str) -> list[CodedWarning]:
-    """Say on how few harms a learned rate rests, and what it may be."""
-    num, num_harms = len(standard), int(standard[OUTCOME_OF[harm]].sum())
-    if not 0 < num_harms < FEW_HARMS:
-        return []
-    stats = import_extra("scipy.stats", needed_by=LEARNING)
-    between = stats.binomtest(num_harms, num).proportion_ci(method="exact")
-    return [
-        warn(
-            "HARM_IS_RARE",
-            num_harms=num_harms,
-            num_parcels=num,
-            outcome=OUTCOME_OF[harm],
-            low=f"{between.low:.4%}",
-            high=f"{between.high:.4%}",
-        )
-    ]
-
-
-def _is_rare(standard: pl.DataFrame, harm: str, stated: Mapping[str, Risk]) -> bool:
-    return harm not in stated and not standard[OUTCOME_OF[harm]].any()
-
-
-def _never(standard: pl.DataFrame, harm: str) -> CodedWarning:
-    """A harm that never happened has a rate all the same, and an upper bound."""
-    num = len(standard)
-    return warn(
-        "HARM_NEVER_HAPPENED",
-        num_parcels=num,
-        outcome=OUTCOME_OF[harm],
-        rate=f"{0.5 / (num + 1):.4%}",
-        high=f"{_upper_bound(num):.4%}",
-    )
-
-
-def _upper_bound(num: int) -> float:
-    """Rate that is refuted, at 95 %, by none among so many (Clopper-Pearson)."""
-    return float(1 - 0.05 ** (1 / max(num, 1)))
-
-
-def _of_stated(
-    standard: pl.DataFrame, harm: str, absent: frozenset[str], config: Config
-) -> CodedWarning:
-    """Say what the risk is of a harm that the history does not have, and why."""
-    outcome, known = OUTCOME_OF[harm], stated_risks(config)[harm]
-    if known == NO_RISK:
-        return warn("HARM_IS_FREE", outcome=outcome)
-    if outcome in absent:
-        return warn("HARM_IS_ABSENT", outcome=outcome)
-    stated, high = _share_of(known), _upper_bound(len(standard))
-    if num_harms := int(standard[outcome].sum()):
-        return warn(
-            "TOO_FEW_FOR_A_RATE",
-            num_parcels=len(standard),
-            num_harms=num_harms,
-            outcome=outcome,
-            stated=f"{stated:.4%}",
-            least=MIN_PARCELS,
-        )
-    return warn(
-        "HARM_BELOW_STATED" if high < stated else "HARM_NOT_YET_SEEN",
-        num_parcels=len(standard),
-        outcome=outcome,
-        stated=f"{stated:.4%}",
-        high=f"{high:.4%}",
-    )
-
-
-def _share_of(risk: Risk) -> float:
-    """The share that a constant risk is."""
-    return 1 / (1 + math.exp(-risk.intercept))
 
 
 def _cross_fit(
@@ -526,55 +279,6 @@ def _hidden_selection(
     return found
 
 
-def _stated_harms(
-    standard: pl.DataFrame, absent: frozenset[str], config: Config
-) -> dict[str, Risk]:
-    """
-    Risks of harms that the history does not have.
-
-    Where it does not record them they are as stated. Where it does, and none happened,
-    no more than the rate that this refutes. Where it has fewer than ``MIN_PARCELS``,
-    they are as stated too.
-    """
-    is_few = len(standard) < MIN_PARCELS
-    found = {
-        harm: risk
-        for harm, risk in stated_risks(config).items()
-        if is_few or not standard[OUTCOME_OF[harm]].any()
-    }
-    high = _upper_bound(len(standard))
-    return {
-        harm: constant_risk(high)
-        if OUTCOME_OF[harm] not in absent
-        and risk != NO_RISK
-        and not standard[OUTCOME_OF[harm]].any()
-        and high < _share_of(risk)
-        else risk
-        for harm, risk in found.items()
-    }
-
-
-def stated_risks(config: Config) -> dict[str, Risk]:
-    """Risks that need no history: stated ones, and of returns that cost nothing."""
-    prior = config.learning.prior
-    probs = (None, None) if prior is None else prior.harm_probs()
-    found = {
-        harm: constant_risk(float(share))
-        for harm, share in zip(HARMS, probs, strict=True)
-        if share is not None
-    }
-    return found if config.counts_returns else {"return": NO_RISK, **found}
-
-
-#: Of a harm that is not known and costs nothing.
-NO_RISK = Risk(intercept=-100.0, slopes={}, levels={})
-
-
-def constant_risk(share: float) -> Risk:
-    """The same risk for every order."""
-    return Risk(intercept=math.log(share / (1 - share)), slopes={}, levels={})
-
-
 def _model(past: History, config: Config, content: dict[str, Any]) -> LearnedModel:
     of_history = {
         "format": FORMAT,
@@ -612,46 +316,6 @@ def _warnings(
             warn("CARRIERS_NOT_SCANNED", num_parcels=num, carriers=tuple(unseen))
         )
     return (*found, *promise_alerts(kept, config.learning.contract_kept_share))
-
-
-def save_model(learned: Learned, models: Path) -> Path:
-    """
-    Write a model folder, and point ``latest`` at it in one step.
-
-    Returns
-    -------
-    Path
-        The folder, named by its last date and checksum; the same model is not
-        written twice.
-
-    Raises
-    ------
-    ConfigError
-        When the folder cannot be written.
-    """
-    folder = models / learned.model.version
-    try:
-        models.mkdir(parents=True, exist_ok=True)
-        if not folder.exists():
-            partial = models / f".{folder.name}.partial"
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir()
-            (partial / MODEL_FILE).write_text(model_text(learned.model), "utf-8")
-            (partial / CARD_FILE).write_text(learned.card, "utf-8")
-            partial.rename(folder)
-        link = models / f".{LATEST}.link"
-        link.unlink(missing_ok=True)
-        link.symlink_to(folder.name)
-        link.replace(models / LATEST)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ConfigError(f"{models}: cannot be written ({reason})") from None
-    return folder
-
-
-def models_folder(config: Config, window: Window) -> Path:
-    """Where learned models go."""
-    return Path(expand_date(config.learning.models, window.as_of))
 
 
 def history_of(config: Config, given: Any, window: Window) -> Any:

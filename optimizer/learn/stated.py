@@ -9,9 +9,10 @@ from optimizer.build.model_file import named
 from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError
 from optimizer.learn.effect import pooled_prior, prior_effect
-from optimizer.learn.fit import Learned, stated_risks
+from optimizer.learn.learned import Learned
 from optimizer.learn.learners import POOLED
 from optimizer.learn.promise import stated_kept_share, unproved
+from optimizer.learn.rates import stated_risks
 
 if TYPE_CHECKING:
     from optimizer.config import Config

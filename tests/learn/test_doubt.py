@@ -17,8 +17,9 @@ from optimizer.build.model_file import load_model, named
 from optimizer.build.model_prediction import coefficients, values_of
 from optimizer.build.want_of_knowledge import hopeful_model
 from optimizer.learn.doubt import SURE, doubt_of, raised, steps_of
-from optimizer.learn.fit import learn, save_model
+from optimizer.learn.fit import learn
 from optimizer.learn.history import Window
+from optimizer.learn.learned import save_model
 from tests.support.trial import DAY, outcomes, settings
 
 AFTER = Window(DAY + dt.timedelta(30))

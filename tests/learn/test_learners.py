@@ -18,9 +18,11 @@ from optimizer.build.model_prediction import kept_effect, premium_risk, risk_of
 from optimizer.errors import ConfigError, DataError
 from optimizer.learn.effect import Belief
 from optimizer.learn.evaluate import evaluate
-from optimizer.learn.fit import in_force, learn, save_model
+from optimizer.learn.fit import learn
 from optimizer.learn.history import Window, read_history
+from optimizer.learn.learned import save_model
 from optimizer.learn.learners import LEARNERS, predict
+from optimizer.learn.models_folder import in_force
 from optimizer.learn.posterior import Group, posterior
 from optimizer.learn.stated import stated_model
 from tests.support.pages import visible

@@ -25,8 +25,9 @@ from optimizer.errors import ConfigError, DataError
 from optimizer.learn import learners
 from optimizer.learn.estimators import METHODS
 from optimizer.learn.evaluate import evaluate
-from optimizer.learn.fit import learn, save_model
+from optimizer.learn.fit import learn
 from optimizer.learn.history import Window, read_history
+from optimizer.learn.learned import save_model
 from optimizer.learn.promise import promise_alerts, promises
 from tests.support.trial import CARRIERS, DAY, outcomes, settings
 

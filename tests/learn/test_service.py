@@ -15,8 +15,8 @@ from optimizer.errors import DataError
 from optimizer.learn import decided
 from optimizer.learn.base_rates import base_rates
 from optimizer.learn.evaluate import Evaluation
-from optimizer.learn.fit import Learned
 from optimizer.learn.history import Window, read_history
+from optimizer.learn.learned import Learned
 from tests.support.trial import DAY, outcomes, settings
 
 AS_OF = DAY + dt.timedelta(40)

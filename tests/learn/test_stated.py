@@ -14,13 +14,13 @@ import pytest
 import optimizer
 from optimizer.config import as_config
 from optimizer.errors import ConfigError, DataError
-from optimizer.learn.fit import NO_RISK
+from optimizer.learn.rates import NO_RISK
 from optimizer.learn.stated import is_stated, stated_model
 from optimizer.testing import make_config
 from tests.support.small_night import DAY, call, make_night
 
 if TYPE_CHECKING:
-    from optimizer.learn.fit import Learned
+    from optimizer.learn.learned import Learned
 
 PRIOR = {"effect": 0.5, "complaint_prob": 0.2, "return_prob": 0.1}
 
