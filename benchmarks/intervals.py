@@ -177,8 +177,8 @@ def clustered(found: np.ndarray, seed: np.ndarray) -> tuple[float, float]:
 
     Worlds of one seed have the same merchants, orders and draws but for their law, so
     that an interval that misses in one misses in most. The :math:`n` intervals count
-    as :math:`n/d`, where :math:`d \ge 1` is the variance of the share over seeds to that
-    of independent ones; where all are alike, as many as there are seeds.
+    as :math:`n/d`, where :math:`d \ge 1` is the variance of the share over seeds to
+    that of independent ones; where all are alike, as many as there are seeds.
 
     Parameters
     ----------

@@ -619,6 +619,18 @@ _HISTORY: dict[str, WarningKind] = {
         num_days="count",
         first_ripe="text",
     ),
+    "MATURITY_NOT_KNOWN": _counted(
+        "{num_rows} of {num_parcels} parcels, at most {num_days} days old, counts, "
+        "although nothing says whether {outcome} is known by now: give the column "
+        "observed_until or the day of each event, or state learning.maturity_days",
+        "{num_rows} of {num_parcels} parcels, at most {num_days} days old, count, "
+        "although nothing says whether {outcome} is known by now: give the column "
+        "observed_until or the day of each event, or state learning.maturity_days",
+        num_rows="count",
+        num_parcels="count",
+        outcome="text",
+        num_days="count",
+    ),
     "SAMPLE_RATIO": _about(
         "SAMPLE RATIO: {num_premium} of {num_parcels} parcels of the arm {arm} got "
         "premium, where their propensities expect {expected}, which is no chance: "

@@ -103,6 +103,7 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     """
     past = read_history(history, config, window, MOST_BESIDE)
     require_ripe(past, config)
+    _refuse_leaks(past, config)
     frame = past.frame
     if frame["is_premium"].all():
         comparable(frame)
@@ -151,6 +152,21 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     curves = {harm: calibration(frame, fit, harm) for harm, fit in fits.items()}
     card = card_text(model, past, curves, tuple(told))
     return Learned(model, card, tuple(told), float(config.learning.confidence))
+
+
+def _refuse_leaks(past: History, config: Config) -> None:
+    """
+    Refuse to learn from a column that was named and that tells the outcome.
+
+    A night has no such column before its outcomes, or another one under its name.
+    """
+    named = {*config.learning.features, *config.learning.categories}
+    for told in past.warnings:
+        if told.code == "SCORE_LEAKS" and told.values["score"] in named:
+            raise DataError(
+                f"outcomes: {told}; take it out of learning.features and "
+                "learning.categories, or give it as it was known on its night"
+            )
 
 
 def _effects(

@@ -28,7 +28,7 @@ from optimizer.learn.decided import (
     without_outcome,
 )
 from optimizer.learn.features import features_of
-from optimizer.learn.maturity import DAY_OF, refuse_unripe, ripen, told
+from optimizer.learn.maturity import DAY_OF, refuse_unripe, ripen, told, young_unknown
 from optimizer.learn.outcomes_source import local_outcomes
 from optimizer.learn.repeats import Seen
 from optimizer.learn.risk import OUTCOME_OF, harm_costs_cny
@@ -217,7 +217,13 @@ def read_history(
         is_by_station=config.holdout.unit == "station-day",
     )
     found = [*read.warnings, *lost, *found, *_unknown_reasons(rows)]
-    warnings = (*alarms, *found, *told(maturity))
+    asked = {
+        OUTCOME_OF[harm]: maturity[OUTCOME_OF[harm]]
+        for harm, cost in harm_costs_cny(config).items()
+        if cost and OUTCOME_OF[harm] not in read.absent
+    }
+    young = young_unknown(rows, asked, window.as_of)
+    warnings = (*alarms, *found, *told(maturity), *young)
     if times > 1:
         beside = _num_beside(rows)
         warnings = (warn("OUTCOMES_DRAWN", num_parcels=beside, times=times), *warnings)

@@ -281,6 +281,40 @@ def told(maturity: Mapping[str, Maturity]) -> list[CodedWarning]:
     ]
 
 
+def young_unknown(
+    frame: pl.DataFrame, maturity: Mapping[str, Maturity], as_of: dt.date
+) -> list[CodedWarning]:
+    """
+    Say how many young rows count although nothing says that they are ripe.
+
+    Parameters
+    ----------
+    frame
+        Outcomes.
+    maturity
+        Of the outcomes that are recorded.
+    as_of
+        Day of learning.
+    """
+    import polars as pl
+
+    age = frame.select((pl.lit(as_of) - pl.col("date")).dt.total_days()).to_series()
+    found = []
+    for one in maturity.values():
+        num_young = int((age <= ASSUMED[one.outcome]).sum())
+        if one.source == "none" and num_young:
+            found.append(
+                warn(
+                    "MATURITY_NOT_KNOWN",
+                    num_rows=num_young,
+                    num_parcels=len(frame),
+                    outcome=one.outcome,
+                    num_days=ASSUMED[one.outcome],
+                )
+            )
+    return found
+
+
 def refuse_unripe(maturity: Maturity) -> None:
     """
     Refuse outcomes of which no row is ripe.

@@ -25,7 +25,7 @@ from optimizer.report.language import CHINESE
 from tests.support.pages import visible
 from tests.support.trial import DAY, outcomes, settings
 
-AFTER = Window(DAY + dt.timedelta(30))
+AFTER = Window(DAY + dt.timedelta(45))  # returns are known after 30
 
 
 def codes(table: pl.DataFrame, window: Window = AFTER) -> list[str]:
@@ -384,3 +384,33 @@ def test_returns_that_are_not_ripe_leave_complaints_to_be_measured():
     told = {warning.code: str(warning) for warning in found.warnings}
     assert "600 of 600 parcels wait" in told["ROWS_WAIT"]
     assert "2026-12-31" in told["ROWS_WAIT"]
+
+
+def test_a_named_column_that_leaks_teaches_no_model():
+    """Learn refuses and says what to do; evaluate, which does not use it, warns."""
+    table = outcomes(2_000, seed=2)
+    leaking = table.with_columns(later=table["complaint"].cast(pl.Float64))
+    config = settings(learning={"features": ["later"], "prior": {"effect": 0.3}})
+    with pytest.raises(DataError, match=r"LEAK: later .* learning\.features"):
+        learn(leaking, config, AFTER)
+    told = read_history(leaking, config, AFTER).warnings
+    assert "SCORE_LEAKS" in {warning.code for warning in told}
+
+
+def test_young_parcels_of_which_nothing_says_that_they_are_ripe_are_counted():
+    """Those of the last 14 days, by hand; with days stated they wait instead."""
+    table = outcomes(1_000, seed=3)
+    as_of = table["date"].max() + dt.timedelta(10)
+    window = Window(as_of)
+    young = int((table["date"] >= as_of - dt.timedelta(14)).sum())
+    assert 0 < young < 1_000
+
+    def told(**learning):
+        past = read_history(table, settings(learning=learning), window)
+        return [w for w in past.warnings if w.values.get("outcome") == "complaint"]
+
+    (found,) = told()
+    assert found.code == "MATURITY_NOT_KNOWN"
+    assert found.values["num_rows"] == young
+    stated = told(maturity_days={"complaint": 14, "return": 30})
+    assert [one.code for one in stated] == ["ROWS_WAIT"]
