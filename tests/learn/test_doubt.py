@@ -156,7 +156,7 @@ def test_a_short_useless_history_does_not_stop_the_plan(tmp_path: Path) -> None:
 
 def test_a_draw_is_of_what_was_measured() -> None:
     """Draws of a raised effect scatter around its mean and are raised by nothing."""
-    base = learn(outcomes(60, 3), settings(), AFTER).model
+    base = learn(outcomes(300, 3), settings(), AFTER).model
     doubt = Doubt(measured=0.1, error=0.1, taken=0.4)
     effect = _effect(0.4, 0.1, raised=0.3, doubt=doubt)
     model = named(base.model_copy(update={"effect": {"complaint": effect}}))

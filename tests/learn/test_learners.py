@@ -165,7 +165,9 @@ def test_without_a_difference_the_learner_in_force_stays(tmp_path: Path) -> None
     found = learn(outcomes(1_500, 21), config, AFTER).model
     assert found.learner == "logistic"
     assert len(found.candidates) > 1
-    few = learn(outcomes(120, 21), config, AFTER)
+    rarely = {"complaint": 40, "logistics_return": 50}
+    happened = {name: np.arange(400) % each == 0 for name, each in rarely.items()}
+    few = learn(outcomes(400, 21, **happened), config, AFTER)
     assert [one.learner for one in few.model.candidates] == ["logistic"]
     told = visible(few.report().html)
     assert "logistic is in force: too few harms" in told
