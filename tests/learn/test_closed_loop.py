@@ -221,7 +221,7 @@ def test_outcomes_are_those_of_the_truth():
     assert dict(told.select(OUTCOMES.column_names).schema.items()).keys() == set(
         OUTCOMES.column_names
     )
-    read = read_history(told, as_config(config()), Window(START + dt.timedelta(9)))
+    read = read_history(told, as_config(config()), Window(START + dt.timedelta(40)))
     assert read.warnings == ()
     assert read.frame.schema["date"] == polars_type("date")()
     both = told.join(night.truth, on=["order_id", "carrier_id"])
