@@ -42,11 +42,12 @@ def by_mean(summary: Mapping[str, Any]) -> dict[str, Any]:
     >>> drawn["saving_cny"], drawn["drawn_saving_cny"]
     (-2.0, 9.0)
     """
-    draw = summary.get("draw")
+    told = dict(summary)  # of a damaged record it may be anything: then ValueError
+    draw = told.get("draw")
     if draw is None:
-        return dict(summary)
+        return told
     mean = {"saving_cny": draw["mean_saving_cny"]}
-    return {**summary, **mean, "drawn_saving_cny": summary["saving_cny"]}
+    return {**told, **mean, "drawn_saving_cny": summary["saving_cny"]}
 
 
 def saved_words(told: Mapping[str, Any]) -> str:
