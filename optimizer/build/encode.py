@@ -542,8 +542,10 @@ def _rates(
     is_of_roster = np.array([*(c in coder.roster for c in carriers), False])
     whole = np.array([*(rates.get((c, None), 1.0) for c in carriers), 0.0])
     is_active, kept = is_of_roster[carrier], whole[carrier]
-    if any(region_id is not None for _, region_id in rates):
-        names, regions = [*carriers, ""], coder.regions.ids
-        pairs = zip(carrier.tolist(), region.tolist(), kept.tolist(), strict=True)
-        kept = np.array([rates.get((names[c], regions[r]), k) for c, r, k in pairs])
+    code_of = {name: code for code, name in enumerate(carriers)}
+    region_of = {name: code for code, name in enumerate(coder.regions.ids)}
+    for (carrier_id, region_id), rate in rates.items():
+        if carrier_id in code_of and region_id in region_of:
+            is_there = carrier == code_of[carrier_id]
+            kept[is_there & (region == region_of[region_id])] = rate
     return np.where(is_active, kept, 0.0), is_active
