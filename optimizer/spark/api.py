@@ -39,7 +39,9 @@ from optimizer.spark.block_summary import (
 from optimizer.spark.blocks import ALL_CELLS
 from optimizer.spark.driver_night import BuiltOnCluster, Read, driver_night
 from optimizer.spark.engine_keys import refuse_keys
+from optimizer.spark.explore_arm import explore, without_arm
 from optimizer.spark.files import FileTable
+from optimizer.spark.margin_arm import toss
 from optimizer.spark.passes import (
     DECISION_ROWS,
     Decided,
@@ -49,7 +51,7 @@ from optimizer.spark.passes import (
 from optimizer.spark.plan_rows import rows_of_plan
 from optimizer.spark.rows import Rules
 from optimizer.spark.shuffle import MAX_ROWS, prepare
-from optimizer.spark.sums import add_up, count_reasons, summary_of
+from optimizer.spark.sums import add_up, count_reasons, summary_of, with_arm
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -268,6 +270,10 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         is_late=lambda: time.monotonic() > ends,
         tell=progress if progress is not None else _say_nothing,
     )
+    with clock.stage("build"):
+        pool, limits = explore(field, limits, experiment, blocks)
+        blocks = SparkBlocks(made.blocks, limits.terms)
+        field = without_arm(field, limits, pool, blocks)
     with clock.stage("solve"):
         near = solve_core(field, settings.solver.num_threads)
     budgets = None if limits.has_budget is None else field.by_block(limits.has_budget)
@@ -279,10 +285,13 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         budgets,
         experiment=experiment,
         places=limits.places if experiment.is_by_station else (),
+        explored_of=None if pool is None else field.by_block(pool.used_cap),
     )
     with clock.stage("certify"):
-        sums = add_up(blocks, field, near, verdict)
         plan = find_plan(field, verdict, blocks)
+        verdict, coins = toss(field, plan, verdict, census.merchant_ids, blocks)
+        sums = with_arm(add_up(blocks, field, near, verdict), pool)
+        sums = replace(sums, coins=coins)
         margins = find_block_margins(
             field, plan, verdict, blocks, settings.solver.num_threads
         )
@@ -290,7 +299,7 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
     counts = count_reasons(sums, census, made.num_quarantined)
     certified = driver_night(
         Read(sources, num_rows, _sorted_quarantine(made), small_log),
-        BuiltOnCluster(rules, census, limits, history, experiment),
+        BuiltOnCluster(rules, census, limits, history, experiment, pool),
         plan=plan,
         sums=sums,
         counts=counts,

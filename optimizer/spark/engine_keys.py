@@ -120,7 +120,7 @@ HONOURED_KEYS = (
     *("engine", "spark.table_format", "spark.rows_per_block"),
     *("operations.logs", "operations.metrics", "operations.lineage"),
     "operations.alerts.quarantine_share",
-    *("holdout.share", "holdout.seed", "holdout.unit"),
+    *("holdout.share", "holdout.explore_share", "holdout.seed", "holdout.unit"),
     *("model", "learning.features", "learning.categories"),
 )
 #: Keys that are refused, or some of whose values are.
@@ -136,14 +136,9 @@ REFUSED_KEYS = (
     Refused("policy.subsidy_budget_cny", PACKING),
     Refused(
         "objective.explore",
-        f"margin and thompson look at the whole night at once; {LOCAL}, or measure "
-        "with holdout.share, which works on a cluster",
-        ("blind", "none"),
-    ),
-    Refused(
-        "holdout.explore_share",
-        f"its parcels are drawn one after the other over the whole night; {LOCAL}, or "
-        "measure with holdout.share, which works on a cluster",
+        f"thompson values the whole night once for each draw; {LOCAL}, or explore by "
+        "blind or margin",
+        ("blind", "margin", "none"),
     ),
     Refused(
         "inputs.deliveries",

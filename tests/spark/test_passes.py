@@ -29,9 +29,11 @@ from optimizer.solvers.network.block_margins import find_block_margins, find_pla
 from optimizer.solvers.network.block_solve import BlockNight, solve_core
 from optimizer.solvers.network.blocks import CapPrices, DecidingPrices, above_cuts
 from optimizer.spark.block_summary import set_limits, summarize_blocks
+from optimizer.spark.explore_arm import explore, without_arm
+from optimizer.spark.margin_arm import toss
 from optimizer.spark.passes import Decided, SparkBlocks, decide, decide_parts
 from optimizer.spark.published import joined
-from optimizer.spark.sums import add_up
+from optimizer.spark.sums import add_up, with_arm
 from optimizer.testing import make_tables, random_problem, random_tables
 from tests.support.engine_nights import CARRIERS, with_a_model
 from tests.support.engine_nights_more import dated
@@ -62,12 +64,16 @@ def make_field(tables, num_blocks, num_parts=1, is_late=lambda: False):
         is_late=is_late,
         tell=lambda _: None,
     )
-    return field, census, limits, blocks
+    settings = as_config(tables.config)
+    experiment = make_experiment(settings.holdout, DAY, settings.objective)
+    pool, limits = explore(field, limits, experiment, field.blocks)
+    field = without_arm(field, limits, pool, SparkBlocks(blocks, limits.terms))
+    return field, census, limits, blocks, pool
 
 
 def solve(tables, num_blocks, num_parts=1):
     """A night over blocks: the proof, prices by name, the decisions, and the passes."""
-    field, census, limits, rows = make_field(tables, num_blocks, num_parts)
+    field, census, limits, rows, pool = make_field(tables, num_blocks, num_parts)
     near = solve_core(field, 1)
     prices = field.by_block(near.merchant_price)
     verdict = DecidingPrices(near.lane_price, prices, near.tied, None)
@@ -75,10 +81,18 @@ def solve(tables, num_blocks, num_parts=1):
     experiment = make_experiment(settings.holdout, DAY, settings.objective)
     if experiment.is_random:
         verdict = DrawnPrices(
-            near.lane_price, prices, near.tied, None, experiment, limits.places
+            near.lane_price,
+            prices,
+            near.tied,
+            None,
+            experiment,
+            limits.places,
+            None if pool is None else field.by_block(pool.used_cap),
         )
-    sums = add_up(field.blocks, field, near, verdict)
     plan = find_plan(field, verdict, field.blocks)
+    if experiment.is_random:
+        verdict, _ = toss(field, plan, verdict, census.merchant_ids, field.blocks)
+    sums = with_arm(add_up(field.blocks, field, near, verdict), pool)
     margins = find_block_margins(field, plan, verdict, field.blocks, 1)
     assert margins is not None
     night = Decided(
@@ -101,7 +115,8 @@ def solve(tables, num_blocks, num_parts=1):
     assert {Reason[name]: num for name, num in counts.items()}.items() >= {
         reason: by_sums[reason] for reason in Reason if by_sums[reason]
     }.items()
-    num_chosen = counts.get("CHOSEN", 0) + counts.get("HELD_OUT", 0)
+    num_chosen = counts.get("CHOSEN", 0) + sums.num_kept_back
+    num_chosen += len(decisions.filter(reason="EXPLORED", arm="margin"))
     assert num_chosen == sums.used.sum() == sums.lane_used[is_root].sum()
     lanes = dict(zip(limits.places, near.lane_price.tolist(), strict=True))
     cuts = near.merchant_price.tolist()
@@ -232,6 +247,35 @@ def test_orders_that_no_outbox_takes_never_get_to_the_solver(has_choice):
     found = solve(tables, 3, 2)
     assert_as_alone(tables, found)
     assert 10 < found[3]["reason"].to_list().count("NOT_DELIVERABLE") < 90
+
+
+@pytest.mark.parametrize("share", ["0.1", "1"])
+@pytest.mark.parametrize("has_choice", [False, True])
+def test_the_explore_arm_is_drawn_as_on_one_machine(has_choice, share):
+    """Its orders, coins and margins, and the plan of what is left, over any blocks."""
+    tables = random_tables(17, num_orders=300, num_merchants=20, has_choice=has_choice)
+    holdout = {"share": 0.2, "explore_share": share, "seed": 5}
+    tables = replace(tables, config=tables.config | {"holdout": holdout})
+    found = solve(tables, 3, 2)
+    assert_as_alone(tables, found)
+    drawn = found[3].filter(pl.col("arm") == "explore")
+    assert drawn["is_premium"].sum() > 3
+    assert (~drawn["is_premium"]).sum() > 3
+
+
+@pytest.mark.parametrize("share", ["0.4", "1"])
+@pytest.mark.parametrize("has_choice", [False, True])
+def test_coins_are_tossed_between_the_pairs_of_one_machine(has_choice, share):
+    """Pairs of every merchant, over blocks that each have some of its orders."""
+    tables = random_tables(19, num_orders=300, has_choice=has_choice)
+    holdout = {"share": 0.2, "explore_share": share, "seed": 5}
+    explore = {"objective": tables.config["objective"] | {"explore": "margin"}}
+    tables = replace(tables, config=tables.config | {"holdout": holdout} | explore)
+    found = solve(tables, 3, 3)
+    assert_as_alone(tables, found)
+    reasons = found[3].filter(pl.col("arm") == "margin")["reason"].to_list()
+    assert reasons.count("HELD_OUT") == reasons.count("EXPLORED") > 3
+    assert reasons.count("CHOSEN") > 3
 
 
 @pytest.mark.parametrize("counted_on", ["order", "ship", "delivery"])

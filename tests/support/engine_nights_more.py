@@ -107,8 +107,32 @@ def slots_taken_before(folder):
     }
 
 
+def exploring(folder):
+    """An explore arm that is drawn blind, and a share of the plan kept back."""
+    tables = random_tables(37, num_orders=300, num_merchants=20, has_choice=True)
+    return common(folder, "exploring") | {
+        "policy": [tables.config["policy"][0]],
+        "objective": tables.config["objective"] | {"explore": "blind"},
+        "inputs": written(folder, "exploring", tables, tables.orders),
+        "holdout": {"share": 0.2, "explore_share": 0.6, "seed": 8},
+    }
+
+
+def with_coins(folder):
+    """Coins between parcels just inside and just outside the plan."""
+    tables = random_tables(39, num_orders=300, num_merchants=9)
+    return common(folder, "coins") | {
+        "policy": [tables.config["policy"][0]],
+        "objective": tables.config["objective"] | {"explore": "margin"},
+        "inputs": written(folder, "coins", tables, tables.orders),
+        "holdout": {"explore_share": 0.5, "seed": 9},
+    }
+
+
 #: Makers of the nights, by name.
 MORE_NIGHTS = {
     "for platforms": for_platforms,
     "by day": by_day,
+    "exploring": exploring,
+    "with coins": with_coins,
 }

@@ -246,15 +246,24 @@ def _canonical(
         more, _ = gather(field, Screen(price, field.by_block(share), 1, depth, 0))
         field.tell(f"gathered {more.num_orders:,} orders with others like them")
         wider = merged(field, near, more)
-        plan = replace(plan, chosen=_same_options(near, plan.chosen, wider))
+        plan = replace(plan, chosen=same_options(near, plan.chosen, wider))
         near = wider
     return near, with_canonical_plan(near, plan)
 
 
-def _same_options(
+def same_options(
     near: Problem, chosen: NDArray[np.int64], wider: Problem
 ) -> NDArray[np.int64]:
-    """Options of some orders where these stand among more, ascending."""
+    """
+    Options of some orders where these stand among more, ascending.
+
+    Parameters
+    ----------
+    near, chosen
+        Orders, and some of their options.
+    wider
+        The same orders with others.
+    """
     order = np.searchsorted(near.option_start, chosen, side="right") - 1
     by_key = np.argsort(wider.key)
     place = by_key[np.searchsorted(wider.key[by_key], near.key[order])]
