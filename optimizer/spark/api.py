@@ -20,6 +20,7 @@ from optimizer.config import as_config, as_day, objective_on, policy_on
 from optimizer.contracts.tables import QUARANTINE
 from optimizer.errors import DataError
 from optimizer.explain.block_proof import DrawnPrices
+from optimizer.explain.churn import read_previous
 from optimizer.explain.sentences import explain_order
 from optimizer.explain.tables import lanes_table, merchants_table
 from optimizer.io.asked_columns import asked_columns, contracts
@@ -41,6 +42,7 @@ from optimizer.spark.driver_night import BuiltOnCluster, Read, driver_night
 from optimizer.spark.engine_keys import refuse_keys
 from optimizer.spark.explore_arm import explore, without_arm
 from optimizer.spark.files import FileTable
+from optimizer.spark.keep_previous import Before, keep_earlier
 from optimizer.spark.margin_arm import toss
 from optimizer.spark.passes import (
     DECISION_ROWS,
@@ -168,6 +170,7 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
     rows_per_block: int = MAX_ROWS,
     progress: Callable[[str], None] | None = None,
     history: EarlierNights | None = None,
+    previous: Any = None,
 ) -> SparkNight:
     """
     Choose the parcels that get premium delivery, on a Spark cluster.
@@ -195,6 +198,9 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         Called with a line for each step.
     history
         What other nights left to this one; ``None``: nothing.
+    previous
+        An earlier :class:`~optimizer.explain.night.Night`, or the folder of a published
+        run: with ``solver.keep_previous`` equal optima are decided in its favour.
 
     Raises
     ------
@@ -212,6 +218,9 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
     policy = policy_on(settings, day)
     refuse_keys(settings, policy)
     history = history or EarlierNights(day)
+    before = None
+    if previous is not None and settings.solver.keep_previous:
+        before = read_previous(previous)
     experiment = make_experiment(settings.holdout, day, settings.objective)
     clock = StageClock(progress)
     with clock.stage("validate"):
@@ -276,6 +285,9 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         field = without_arm(field, limits, pool, blocks)
     with clock.stage("solve"):
         near = solve_core(field, settings.solver.num_threads)
+        if before is not None and time.monotonic() <= ends:
+            known = Before(before, limits.places, made.salt)
+            near = keep_earlier(field, near, blocks, known, ends)
     budgets = None if limits.has_budget is None else field.by_block(limits.has_budget)
     prices = field.by_block(near.merchant_price)
     verdict = DrawnPrices(

@@ -174,7 +174,11 @@ REFUSED_KEYS = (
         "solver.memory_gb",
         "what executors keep is bounded by spark.rows_per_block; leave it out",
     ),
-    Refused("solver.keep_previous", f"a cluster reads no earlier night; {LOCAL}"),
+    Refused(
+        "solver.keep_previous",
+        f"executors read no earlier night; leave it out, or {LOCAL}",
+        only_far=True,
+    ),
     Refused(
         "state.url",
         "such nights count on no other, so they have no state; leave it out",

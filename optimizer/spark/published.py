@@ -58,7 +58,7 @@ class OnCluster:
         found: ResolvedNight,
         config: Config,
         day: dt.date,
-        _: Path | None,
+        previous: Path | None,
         progress: Callable[[str], None] | None,
     ) -> DecidedNight:
         """Decide a night on executors; its tables are made when it is published."""
@@ -78,6 +78,7 @@ class OnCluster:
             rows_per_block=config.spark.rows_per_block,
             progress=progress,
             history=found.before.history,
+            previous=previous,
         )
         self.held.callback(night.release)
         check_release(night.certificate, config)

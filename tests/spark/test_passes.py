@@ -19,6 +19,7 @@ from optimizer.contracts.tables import CAPACITY
 from optimizer.errors import DataError, SolveError
 from optimizer.explain.amounts import cap_values, lane_values
 from optimizer.explain.block_proof import DrawnPrices
+from optimizer.explain.churn import read_previous
 from optimizer.io.duplicates import KeyCollision
 from optimizer.io.merchant_order import block_of_merchants
 from optimizer.io.read import open_source
@@ -30,13 +31,14 @@ from optimizer.solvers.network.block_solve import BlockNight, solve_core
 from optimizer.solvers.network.blocks import CapPrices, DecidingPrices, above_cuts
 from optimizer.spark.block_summary import set_limits, summarize_blocks
 from optimizer.spark.explore_arm import explore, without_arm
+from optimizer.spark.keep_previous import Before, keep_earlier
 from optimizer.spark.margin_arm import toss
 from optimizer.spark.passes import Decided, SparkBlocks, decide, decide_parts
 from optimizer.spark.published import joined
 from optimizer.spark.sums import add_up, with_arm
 from optimizer.testing import make_tables, random_problem, random_tables
 from tests.support.engine_nights import CARRIERS, with_a_model
-from tests.support.engine_nights_more import dated
+from tests.support.engine_nights_more import dated, many_ties
 from tests.support.examples import examples
 from tests.support.local_blocks import DAY, make_blocks, make_rules
 
@@ -71,10 +73,13 @@ def make_field(tables, num_blocks, num_parts=1, is_late=lambda: False):
     return field, census, limits, blocks, pool
 
 
-def solve(tables, num_blocks, num_parts=1):
+def solve(tables, num_blocks, num_parts=1, previous=None):
     """A night over blocks: the proof, prices by name, the decisions, and the passes."""
     field, census, limits, rows, pool = make_field(tables, num_blocks, num_parts)
     near = solve_core(field, 1)
+    if previous is not None:
+        before = Before(read_previous(previous), limits.places, 0)
+        near = keep_earlier(field, near, field.blocks, before, np.inf)
     prices = field.by_block(near.merchant_price)
     verdict = DecidingPrices(near.lane_price, prices, near.tied, None)
     settings = as_config(tables.config)
@@ -137,7 +142,7 @@ def micro(table, names):
     }
 
 
-def assert_as_alone(tables, found):
+def assert_as_alone(tables, found, previous=None):
     """Hold the integers of blocks against those of one machine."""
     alone = optimizer.allocate(
         tables.orders,
@@ -145,6 +150,7 @@ def assert_as_alone(tables, found):
         config=tables.config,
         options=tables.options,
         date=DAY,
+        previous=previous,
     )
     proof, lanes, merchants = found[:3]
     assert proof == alone.certificate
@@ -276,6 +282,27 @@ def test_coins_are_tossed_between_the_pairs_of_one_machine(has_choice, share):
     reasons = found[3].filter(pl.col("arm") == "margin")["reason"].to_list()
     assert reasons.count("HELD_OUT") == reasons.count("EXPLORED") > 3
     assert reasons.count("CHOSEN") > 3
+
+
+@pytest.mark.parametrize("has_choice", [False, True])
+def test_ties_are_decided_for_an_earlier_night_as_on_one_machine(has_choice):
+    """Of the best plans the one that keeps most of it; another than without it."""
+    tables = many_ties(random_tables(23, num_orders=300, has_choice=has_choice))
+    earlier = optimizer.allocate(
+        tables.orders,
+        tables.capacity.with_columns(slots=pl.col("slots") // 2),
+        config=tables.config,
+        options=tables.options,
+        date=DAY,
+    )
+    tables = replace(tables, config=tables.config | {"solver": {"keep_previous": True}})
+    found = solve(tables, 3, 2, earlier)
+    assert_as_alone(tables, found, earlier)
+    plan = ["order_id", "carrier_id"]
+    chosen = [
+        each[3].filter("is_premium").select(plan) for each in (found, solve(tables, 3))
+    ]
+    assert not chosen[0].equals(chosen[1])
 
 
 @pytest.mark.parametrize("counted_on", ["order", "ship", "delivery"])

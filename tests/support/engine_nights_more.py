@@ -129,6 +129,30 @@ def with_coins(folder):
     }
 
 
+def many_ties(tables):
+    """A night whose orders save one of three amounts, so that prices decide little."""
+    ways = tables.orders if tables.options is None else tables.options
+    risk = pl.col("complaint_prob_premium")
+    few = ways.with_columns(complaint_prob_premium=(risk * 50).round() / 50)
+    orders = few if tables.options is None else tables.orders
+    standard = (pl.col("complaint_prob_standard") * 50).round() / 50
+    orders = orders.with_columns(complaint_prob_standard=standard)
+    options = None if tables.options is None else few
+    return replace(tables, orders=orders, options=options)
+
+
+def keeping_ties(folder):
+    """Ties, which an earlier night is to decide."""
+    tables = many_ties(random_tables(41, num_orders=300, has_choice=True))
+    made = common(folder, "ties")
+    made["solver"] |= {"keep_previous": True}
+    return made | {
+        "policy": [tables.config["policy"][0]],
+        "objective": tables.config["objective"],
+        "inputs": written(folder, "ties", tables, tables.orders),
+    }
+
+
 #: Makers of the nights, by name.
 MORE_NIGHTS = {
     "for platforms": for_platforms,

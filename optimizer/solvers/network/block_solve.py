@@ -201,7 +201,7 @@ def _prove(
             plan = Solution(chosen, own, cut, Termination("OPTIMAL"))
             near, plan = _canonical(field, near, plan, num_tied)
             cut = np.where(field.cap > 0, cut, highest)
-            tied = _tied(field, near, plan.chosen, found.least, cut)
+            tied = tied_of(field, near, plan.chosen, found.least, cut)
             return Core(tied, own, cut, near.num_orders, passes)
         share = field.by_block(np.where(beyond, field.cap, 0))
         more, _ = gather(field, Screen(found.least, share, 1, DEPTH, 0))
@@ -395,7 +395,7 @@ def _all_of(search: PriceSearch) -> NearMarket:
     return sub_market(search.full, every, search.problem.cap, search.pool)
 
 
-def _tied(
+def tied_of(
     field: BlockNight,
     near: Problem,
     chosen: NDArray[np.int64],
@@ -406,6 +406,15 @@ def _tied(
     Chosen orders that blocks would not choose by prices alone, by block.
 
     A block gets those of all its merchants, and looks for the orders that it has.
+
+    Parameters
+    ----------
+    field
+        The night.
+    near, chosen
+        Some of its orders, all that are chosen among them, and the plan's options.
+    price, cut
+        Effective prices of lanes and prices of caps, micro-CNY.
     """
     tied = np.setdiff1d(chosen, plain_choice(near, price, cut))
     order = np.searchsorted(near.option_start, tied, side="right") - 1
