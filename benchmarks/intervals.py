@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Power beyond which a wrong sign counts: the true effect over its standard error.
 CLEAR = 2.8
+#: After the last night, where harm comes late: about half of the parcels are ripe.
+EARLY_DAYS = 25
 #: Standard errors from the middle to the end of a 95 % interval.
 HALF = 1.96
 
@@ -65,12 +67,18 @@ def repetition(
         ripe = START + dt.timedelta(num_nights + wait)
         history = worlds.reveal(platform, past, ripe)
         found = worlds.measured(platform, history, past, settings, ripe)
+        early = None
+        if wait:
+            day = START + dt.timedelta(num_nights + EARLY_DAYS)
+            history = worlds.reveal(platform, past, day)
+            early = worlds.measured(platform, history, past, settings, day)
     return {
         "world": world,
         "seed": seed,
         "nights": num_nights,
         "intervals": worlds.last_told(found),
         "by_method": found,
+        **({} if early is None else {"early": worlds.last_told(early)}),
         "seconds": round(time.process_time() - start, 1),
     }
 
