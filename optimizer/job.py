@@ -97,7 +97,7 @@ def run_date(  # noqa: PLR0913 - what a run may be asked for, by name
         refuse_keys(config, policy_on(config, day))
 
         with ExitStack() as held:
-            decide = OnCluster(start_session(), held)
+            decide = OnCluster(start_session, held)
             return run(decide=decide, previous=previous)
     if previous is not None:
         raise ConfigError("--previous is for files that the driver sees; leave it out")

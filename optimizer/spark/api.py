@@ -39,7 +39,7 @@ from optimizer.spark.block_summary import (
 )
 from optimizer.spark.blocks import ALL_CELLS
 from optimizer.spark.driver_night import BuiltOnCluster, Read, driver_night
-from optimizer.spark.engine_keys import refuse_keys
+from optimizer.spark.engine_keys import refuse_of_executors
 from optimizer.spark.explore_arm import explore, without_arm
 from optimizer.spark.files import FileTable
 from optimizer.spark.keep_previous import Before, keep_earlier
@@ -216,7 +216,7 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
     settings = as_config(config)
     day = as_day(date)
     policy = policy_on(settings, day)
-    refuse_keys(settings, policy)
+    refuse_of_executors(settings, policy)
     history = history or EarlierNights(day)
     before = None
     if previous is not None and settings.solver.keep_previous:

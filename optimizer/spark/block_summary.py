@@ -31,6 +31,7 @@ from optimizer.spark.blocks import (
     unpack,
 )
 from optimizer.spark.engine_keys import PACKING
+from optimizer.spark.faults import PackingNight
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -266,7 +267,7 @@ def set_limits(
     odd = [row.name for row in rows if row.min_parcels]
     odd += [row.name for row in beside]
     if odd:
-        raise DataError(
+        raise PackingNight(
             f"the capacity table has rows with a floor or a place that does not "
             f"nest, such as ({odd[0]}): {PACKING}"
         )

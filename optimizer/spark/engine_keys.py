@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 #: What to do instead, where nothing nearer is known.
 LOCAL = "run with engine: local"
-PACKING = f"that makes a packing night, which a cluster does not solve; {LOCAL}"
+ALONE = f"the driver alone does, where it sees the night's files; or {LOCAL}"
+PACKING = f"that makes a packing night, which executors do not solve; {ALONE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,21 @@ class Refused:
         Values that it takes all the same; the default value always.
     only_far
         Whether it is refused only where the driver does not see the night's files.
+    by_driver
+        Whether the driver decides a night with it by itself where it sees the files;
+        then it is refused of far nights, and of executors.
     """
 
     name: str
     instead: str
     takes: tuple[str, ...] = ()
     only_far: bool = False
+    by_driver: bool = False
+
+    @property
+    def is_near(self) -> bool:
+        """Whether nights whose files the driver sees honour it."""
+        return self.only_far or self.by_driver
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,11 @@ class Irrelevant:
     name: str
     why: str
     only_far: bool = False
+
+    @property
+    def is_near(self) -> bool:
+        """Whether nights whose files the driver sees honour it."""
+        return self.only_far
 
 
 _TABLES = ("orders", "capacity", "options", "merchants")
@@ -132,13 +147,14 @@ REFUSED_KEYS = (
         ("floor", "pooled"),
         only_far=True,
     ),
-    Refused("policy.cap.group", f"owner: {PACKING}"),
-    Refused("policy.subsidy_budget_cny", PACKING),
+    Refused("policy.cap.group", f"owner: {PACKING}", by_driver=True),
+    Refused("policy.subsidy_budget_cny", PACKING, by_driver=True),
     Refused(
         "objective.explore",
-        f"thompson values the whole night once for each draw; {LOCAL}, or explore by "
-        "blind or margin",
+        "executors do not fill the plans of thompson's draws, which are over the whole "
+        f"night; {ALONE}, or explore by blind or margin",
         ("blind", "margin", "none"),
+        by_driver=True,
     ),
     Refused(
         "inputs.deliveries",
@@ -156,9 +172,9 @@ REFUSED_KEYS = (
         "yesterdays_capacity needs a wait; let the scheduler choose the file",
         only_far=True,
     ),
-    Refused("capacity.attributes", PACKING),
-    Refused("capacity.resources", PACKING),
-    Refused("capacity.count", f"expected and quantile: {PACKING}"),
+    Refused("capacity.attributes", PACKING, by_driver=True),
+    Refused("capacity.resources", PACKING, by_driver=True),
+    Refused("capacity.count", f"expected and quantile: {PACKING}", by_driver=True),
     Refused(
         "files.mode",
         "the rights of what executors write are those of their file system; set them "
@@ -167,8 +183,9 @@ REFUSED_KEYS = (
     ),
     Refused(
         "solver.method",
-        "a cluster solves by prices: auto or pricing; " + LOCAL,
+        f"over executors a night is solved by prices: auto or pricing; {ALONE}",
         ("auto", "pricing"),
+        by_driver=True,
     ),
     Refused(
         "solver.memory_gb",
@@ -189,7 +206,7 @@ REFUSED_KEYS = (
         f"the alert reads the orders on one machine; {LOCAL}",
         only_far=True,
     ),
-    Refused("fairness", PACKING),
+    Refused("fairness", PACKING, by_driver=True),
     Refused(
         "outputs",
         "executors write the tables where output says; copy them from there, or have "
@@ -205,7 +222,7 @@ REFUSED_KEYS = (
 #: Keys that change nothing.
 IRRELEVANT_KEYS = (
     Irrelevant("policy.cap.window_days", "of carryover, which is refused", True),
-    Irrelevant("objective.num_draws", "of thompson, which is refused"),
+    Irrelevant("objective.num_draws", "of thompson, which is refused", True),
     *(
         Irrelevant(
             f"inputs.{table}.{name}", "orders and options are Parquet or a lakehouse's"
@@ -214,16 +231,18 @@ IRRELEVANT_KEYS = (
         for name in ("encoding", "sheet")
     ),
     *(
-        Irrelevant(f"inputs.{table}.{name}", "of penalty_cny, of packing nights alone")
+        Irrelevant(
+            f"inputs.{table}.{name}", "of penalty_cny, of packing nights alone", True
+        )
         for table, name in _PENALTY
     ),
-    Irrelevant("capacity.quantile", "of capacity.count, which is refused"),
+    Irrelevant("capacity.quantile", "of capacity.count, which is refused", True),
     Irrelevant(
         "capacity.in_flight_days", "such nights have no parcels of others", True
     ),
     Irrelevant("report", "executors write no report", True),
-    Irrelevant("solver.relative_gap", "a cluster stops at the optimum alone"),
-    Irrelevant("publish", "a cluster publishes the proved optimum or nothing"),
+    Irrelevant("solver.relative_gap", "executors stop at the optimum alone", True),
+    Irrelevant("publish", "the proved optimum is published, or nothing", True),
     Irrelevant("keep", "`optimizer prune` removes nights that it sees alone", True),
     *(
         Irrelevant(
@@ -239,8 +258,8 @@ IRRELEVANT_KEYS = (
         )
         for name in ("below_cny", "group_size")
     ),
-    Irrelevant("pin_priority", 'of pins to "must", which are refused'),
-    Irrelevant("on_conflict", "nothing that is not refused can clash"),
+    Irrelevant("pin_priority", 'of pins to "must", which are refused', True),
+    Irrelevant("on_conflict", "nothing that is not refused can clash", True),
     Irrelevant("acceptance", "`optimizer accept` reads nights that it sees", True),
     *(
         Irrelevant(f"learning.{name}", _LEARN)
@@ -252,19 +271,21 @@ IRRELEVANT_KEYS = (
 )
 #: Columns of the inputs that a cluster refuses, or some of whose values it does.
 REFUSED_COLUMNS = (
-    Refused("orders.load", f"above 1: {PACKING}"),
-    Refused("orders.pin", f'"must": {PACKING}'),
-    Refused("options.load", f"above 1: {PACKING}"),
-    Refused("capacity.min_parcels", f"above 0: {PACKING}"),
+    Refused("orders.load", f"above 1: {PACKING}", by_driver=True),
+    Refused("orders.pin", f'"must": {PACKING}', by_driver=True),
+    Refused("options.load", f"above 1: {PACKING}", by_driver=True),
+    Refused("capacity.min_parcels", f"above 0: {PACKING}", by_driver=True),
     Refused("deliveries", "of inputs.deliveries, which is refused", only_far=True),
 )
 #: Columns that change nothing.
 IRRELEVANT_COLUMNS = (
     *(
-        Irrelevant(f"capacity.{name}", "of min_parcels, which is refused")
+        Irrelevant(f"capacity.{name}", "of min_parcels, which is refused", True)
         for name in ("penalty_cny", "priority")
     ),
-    Irrelevant("merchants.owner_id", "of policy.cap.group: owner, which is refused"),
+    Irrelevant(
+        "merchants.owner_id", "of policy.cap.group: owner, which is refused", True
+    ),
     Irrelevant("outcomes", _LEARN),
 )
 
@@ -345,8 +366,46 @@ def refuse_keys(config: Config, policy: PolicyRow, *, is_near: bool = True) -> N
     ConfigError
         Naming each key, and what to do instead.
     """
-    refused = [entry for entry in REFUSED_KEYS if not (entry.only_far and is_near)]
-    found = [entry for entry in refused if _is_asked(entry, config, policy)]
+    found = [
+        entry
+        for entry in REFUSED_KEYS
+        if not (is_near and entry.is_near) and _is_asked(entry, config, policy)
+    ]
+    _refuse(found)
+
+
+def refuse_of_executors(config: Config, policy: PolicyRow) -> None:
+    """
+    Refuse what executors do not do, whoever sees the files.
+
+    Parameters
+    ----------
+    config, policy
+        Of the night.
+
+    Raises
+    ------
+    ConfigError
+        Naming each key, and what to do instead.
+    """
+    refuse_keys(config, policy)
+    _refuse(of_driver(config, policy))
+
+
+def of_driver(config: Config, policy: PolicyRow) -> list[Refused]:
+    """
+    Keys for which the driver decides a night by itself.
+
+    Parameters
+    ----------
+    config, policy
+        Of the night.
+    """
+    of_it = (entry for entry in REFUSED_KEYS if entry.by_driver)
+    return [entry for entry in of_it if _is_asked(entry, config, policy)]
+
+
+def _refuse(found: list[Refused]) -> None:
     if found:
         said = "; ".join(f"{entry.name}: {entry.instead}" for entry in found)
         raise ConfigError(f"engine: spark does not take {said}")
@@ -399,7 +458,7 @@ def _rows(
 def _told(entry: Refused | Irrelevant | None) -> str:
     if entry is None:
         return "honoured | "
-    near = "honoured near; far " if entry.only_far else ""
+    near = "honoured near; far " if entry.is_near else ""
     if isinstance(entry, Irrelevant):
         return f"{near}irrelevant | {entry.why}"
     takes = f", but for {', '.join(entry.takes)}" if entry.takes else ""
