@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections import Counter
@@ -95,8 +96,8 @@ def watched(
         if lineage is not None:
             _try(lambda: write_event(lineage, "FAIL", day, error=error))
         if config.output is not None and not is_dry:
-            output = config.output
-            _try(lambda: record_failure(output, day, code, error))
+            with contextlib.suppress(OptimizerError):  # one error is told, not two
+                record_failure(config.output, day, code, error)
         raise
     alerts = _alerts(config, day, report)
     for alert in alerts:
