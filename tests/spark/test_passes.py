@@ -246,7 +246,7 @@ def test_slots_are_counted_by_day_as_on_one_machine(has_choice, counted_on):
     found = solve(tables, 3, 2)
     assert_as_alone(tables, found)
     days = {place.service_date for place in found[1]}
-    assert len(days) == (1 if counted_on == "order" else 3)
+    assert len(days) == (1 if counted_on == "order" else 4)
 
 
 SLOTS = {

@@ -63,15 +63,21 @@ def for_platforms(folder):
 
 
 def dated(tables):
-    """A night with dates: orders of some days, and capacity rows of one of them."""
+    """
+    A night with dates: orders of some days, one of which only parcels have that may
+    not be chosen, and capacity rows of some of the days.
+    """
     tomorrow = pl.lit("2026-11-23").str.to_date()
+    is_shut = N % 40 == 0
     orders = tables.orders.with_columns(
+        is_eligible=~is_shut,
         **{
-            f"{when}_date": pl.when(N % step < 2).then(
-                tomorrow + pl.duration(days=N % step)
-            )
+            f"{when}_date": pl.when(is_shut)
+            .then(tomorrow + pl.duration(days=3))
+            .when(N % step < 2)
+            .then(tomorrow + pl.duration(days=N % step))
             for when, step in (("ship", 5), ("delivery", 7))
-        }
+        },
     )
     capacity = tables.capacity.with_columns(service_date=pl.lit(None, pl.Date))
     some = capacity.filter(N % 3 == 0).with_columns(
