@@ -252,10 +252,11 @@ def _days(ways: pl.DataFrame, coder: NightCodes) -> NDArray[np.int32]:
 
 def listed_places(cell: NDArray[np.uint8]) -> list[Place]:
     """Read back the places that :func:`build_blocks` put into a cell as text."""
-    return [
-        Place(*names, None if day is None else dt.date.fromisoformat(day))
-        for *names, day in listed(cell)
-    ]
+    found = []
+    for carrier, region, outlet, day in listed(cell):
+        date = None if day is None else dt.date.fromisoformat(day)
+        found.append(Place(carrier, region, outlet, date))
+    return found
 
 
 def place_keys(places: list[Place], salt: int) -> NDArray[np.uint64]:
