@@ -114,10 +114,8 @@ def _alone(
 ) -> DecidedNight:
     """Decide a night that executors do not solve, as one machine does."""
     if progress is not None:
-        progress("decide on the driver alone")
-    night = decide_here(found, config, day, previous, progress)
-    night.record["run_measurements"]["decided_by"] = "the driver alone"
-    return night
+        progress("decide on the driver alone: executors do not solve this night")
+    return decide_here(found, config, day, previous, progress)
 
 
 def _record(

@@ -85,7 +85,7 @@ def test_a_refused_key_is_refused(entry, tmp_path):
     config = random_tables(1, num_orders=9).config
     inputs = {"orders": "o.parquet", "capacity": "c.csv"}
     config |= {"inputs": inputs, "output": str(tmp_path), "engine": "spark"}
-    if entry.only_far:
+    if entry.is_near:
         config["output"] = f"file://{tmp_path}/runs"
     if place == "policy":
         config["policy"] = [config["policy"][0] | asked]

@@ -8,12 +8,15 @@ from optimizer.testing import random_tables
 from tests.support.engine_nights import N, common, with_a_model
 from tests.support.engine_nights_more import written
 
+#: An order that finds a slot.
+AT = 5
+
 
 def packed(folder):
     """Each limit that makes a packing night, with a penalty in other units."""
-    tables = random_tables(51, num_orders=60, rate="0.5")
+    tables = random_tables(51, num_orders=30, rate="0.5")
     orders = tables.orders.with_columns(
-        pin=pl.when(N % 29 == 3).then(pl.lit("must")),
+        pin=pl.when(N == AT).then(pl.lit("must")),
         vehicle=pl.when(N % 3 == 0).then(pl.lit("van")).otherwise(pl.lit("bike")),
         load_kg=N % 4,
     )
@@ -21,7 +24,7 @@ def packed(folder):
         vehicle=pl.lit(None, pl.String),
         resource=pl.lit(None, pl.String),
         min_parcels=pl.when(N == 0).then(2),
-        penalty_cny=pl.when(N == 0).then(pl.lit("0,05")),
+        penalty_cny=pl.when(N == 0).then(pl.lit("5,0")),
     )
     more = capacity.filter(pl.col("carrier_id") == "yunda").head(2)
     more = more.with_columns(
@@ -60,7 +63,7 @@ def packed(folder):
             "merchants": str(folder / "owners.csv"),
             "capacity": {
                 "path": str(folder / "packed.csv"),
-                "units": {"penalty_cny": "wan"},
+                "units": {"penalty_cny": "fen"},
                 "decimal": ",",
             },
         },
@@ -74,7 +77,7 @@ def packed(folder):
 
 def counted_by_purchases(folder):
     """Slots that hold what is bought, of merchants whose take-ups differ."""
-    tables = random_tables(53, num_orders=60, rate="0.5")
+    tables = random_tables(53, num_orders=18, rate="0.5")
     ids = sorted(tables.orders["merchant_id"].unique())
     take_up = [0.5, 0.8, *[1.0] * (len(ids) - 2)]
     pl.DataFrame({"merchant_id": ids, "take_up": take_up}).write_csv(
@@ -94,14 +97,14 @@ def counted_by_purchases(folder):
 def drawn(folder):
     """Savings that are drawn from a learned model, by a method of one machine."""
     config = with_a_model(folder)
-    config["objective"] |= {"explore": "thompson", "num_draws": 3}
+    config["objective"] |= {"explore": "thompson", "num_draws": 10}
     config["solver"] |= {"method": "flow"}
     return config | {"holdout": {"share": 0.2}}
 
 
 def loads_in_the_data(folder):
     """Orders that take two slots: no key of the configuration tells it."""
-    tables = random_tables(55, num_orders=60, rate="0.5")
+    tables = random_tables(55, num_orders=40, rate="0.5")
     orders = tables.orders.with_columns(load=pl.when(N % 11 == 0).then(2).otherwise(1))
     made = common(folder, "loads")
     made["solver"] |= {"method": "auto"}
