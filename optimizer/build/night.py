@@ -15,7 +15,7 @@ from optimizer.build import encode
 from optimizer.build.array_records import join, take
 from optimizer.build.assemble import build_problem, find_warnings
 from optimizer.build.assumed import Grounds, assumptions
-from optimizer.build.capacity import read_capacity
+from optimizer.build.capacity import rows_of_checked
 from optimizer.build.carryover import EarlierNights
 from optimizer.build.costs import costs_of
 from optimizer.build.drawn_savings import GatheredDraws, draw_models
@@ -60,10 +60,10 @@ from optimizer.io.night_sources import PREMIUM_PROBS, lacks_premium, open_night
 from optimizer.io.order_keys import refused_keys
 from optimizer.io.read import BATCH_ROWS, worded_batches
 from optimizer.io.read_ahead import read_ahead
+from optimizer.io.small_tables import checked_table
 from optimizer.io.validate import (
     QuarantineLog,
     checked_batch,
-    checked_table,
     refuse_twins,
     require_rows,
 )
@@ -236,7 +236,7 @@ def take_in(
         merchants = None
         if "merchants" in sources:
             merchants = checked_table(sources["merchants"], small_log)
-        rows = read_capacity(
+        rows = rows_of_checked(
             capacity,
             config.capacity.attributes,
             config.capacity.resources,

@@ -34,7 +34,6 @@ from optimizer.io.privacy import (
     refuse_names,
     refuse_personal_values,
 )
-from optimizer.io.read import read_batches
 from optimizer.io.words import find_words
 
 if TYPE_CHECKING:
@@ -207,6 +206,11 @@ class QuarantineLog:
         """Note times of a date column that look like dates of another zone."""
         if found.num_times:
             self._midnights.setdefault((source, column), []).append(found)
+
+    def take(self, other: QuarantineLog) -> None:
+        """Note of another log's tables what it noted of their dates."""
+        for column, found in other._midnights.items():
+            self._midnights.setdefault(column, []).extend(found)
 
     def warnings(self, zone: str) -> list[CodedWarning]:
         """Warn of date columns in which most times look like dates of another zone."""
@@ -493,48 +497,6 @@ def require_rows(source: Source, num_rows: int) -> None:
         )
 
 
-def checked_table(source: Source, log: QuarantineLog) -> pl.DataFrame:
-    """
-    Read a small table whole; one broken row refuses it.
-
-    Raises
-    ------
-    DataError
-        Naming every broken row (up to 20), or the duplicate rows.
-    """
-    import polars as pl
-
-    parts = [check_batch(raw, source, log) for raw in read_batches(source)]
-    if log.has_any(source.table.name):
-        broken = log.frame().filter(pl.col("source") == source.table.name)
-        _refuse_unfilled(broken, sum(map(len, parts)), source)
-        listed = [f"row {r}: {c} {rule}" for _, r, c, rule in broken.head(20).rows()]
-        more = f"; and {len(broken) - 20:,} more" if len(broken) > 20 else ""
-        hints = log.hints(source.table.name)
-        raise DataError(f"{source.label}: {'; '.join(listed)}{more}{hints}")
-    require_rows(source, sum(map(len, parts)))
-    table = pl.concat(parts) if len(parts) > 1 else parts[0]
-    _refuse_repeated_rows(table, source)
-    return table
-
-
-def _refuse_unfilled(broken: pl.DataFrame, num_taken: int, source: Source) -> None:
-    """Say it once where a column that must be filled in is empty in every row."""
-    empty = broken.filter(broken["rule"] == "is missing")["column"].unique().sort()
-    rows = broken["row"].n_unique()
-    if num_taken == 0 and len(empty) == 1 and len(broken) == rows and rows > 1:
-        raise DataError(
-            f"{source.label}: the column {empty[0]} is empty in all of its {rows:,} "
-            "rows: it is not filled in yet. Write a number in each row, and take out "
-            "rows that have none"
-            + (
-                "; or begin with the same for all: optimizer init --slots 20 --replace"
-                if source.table.name == CAPACITY.name
-                else ""
-            )
-        )
-
-
 def refuse_twins(ids: Iterable[str], column: str, label: str) -> None:
     """
     Refuse ids that differ only in case, width, spaces or encoding: one, not two.
@@ -570,24 +532,6 @@ def refuse_twins(ids: Iterable[str], column: str, label: str) -> None:
 def _composed(name: str) -> str:
     """Letters with their accents as one sign, as most systems write them."""
     return unicodedata.normalize("NFC", name)
-
-
-def _refuse_repeated_rows(table: pl.DataFrame, source: Source) -> None:
-    key = source.table.key
-    if len(table) <= _FEW_ROWS:  # told sooner without threads
-        rows_by_key = set(zip(*(table[name].to_list() for name in key), strict=True))
-        if len(rows_by_key) == len(table):
-            return
-    is_repeated = table.select(key).is_duplicated()
-    if is_repeated.any():
-        repeated = table.filter(is_repeated)
-        values = [str(v) for v in repeated.select(key).row(0) if v is not None]
-        first = hidden(", ".join(values))
-        rows = ", ".join(str(r + 1) for r in repeated["row"].head(_NUM_EXAMPLES))
-        raise DataError(
-            f"{source.label}: {len(repeated):,} rows share their {', '.join(key)}, "
-            f"first ({first}), rows {rows}; keep one row for each"
-        )
 
 
 def _refuse_personal(
