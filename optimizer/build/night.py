@@ -526,7 +526,9 @@ def _encode_single(
             unseen.note(frame, frame.columns)
             given, frame = frame, fill_orders(frame, by.model)
             by.see(source, frame)
-            batch = encode.encode_orders(frame, coder, words)
+            batch = encode.encode_orders(
+                frame, coder, words, batch_in.rows.keys.get("order_id")
+            )
             batch = _left_out(frame, batch, by)
             batch, own = encode.encode_own_carrier(frame, batch, coder, first, words)
             options.append(own)
@@ -647,7 +649,8 @@ def _encode_choice(
             hoped.append(order_shares(frame, by.hopeful))
             for parts, model in zip(others, by.others, strict=True):
                 parts.append(order_shares(frame, model))
-            orders.append(encode.encode_orders(frame, coder, words))
+            ids = batch_in.rows.keys.get("order_id")
+            orders.append(encode.encode_orders(frame, coder, words, ids))
             basis.append(encode.encode_basis(frame, orders[-1], coder, words))
     require_rows(sources["orders"], num_rows)
     with clock.stage("validate"):

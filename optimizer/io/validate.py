@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import unicodedata
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,6 +26,7 @@ from optimizer.io.cells import (
     midnights,
     typed,
 )
+from optimizer.io.contiguous import contiguous
 from optimizer.io.glance import distinct_texts, names_matching
 from optimizer.io.plain_texts import MAX_ID_BYTES, Looked
 from optimizer.io.privacy import (
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.io.cells import CellRules, Midnights
+    from optimizer.io.contiguous import LaidTexts
     from optimizer.io.read import Source
     from optimizer.io.words import Words
 
@@ -342,11 +344,15 @@ class CheckedBatch:
         Texts of columns that codes were asked for, where the table has them.
     num_rows
         Rows of the batch, the broken ones included.
+    keys
+        The column that is the table's key alone, laid out; empty where none is, or
+        rows were left out.
     """
 
     frame: pl.DataFrame
     words: Mapping[str, Words]
     num_rows: int
+    keys: Mapping[str, LaidTexts] = field(default_factory=dict)
 
     def kept(self, is_kept: NDArray[np.bool_]) -> CheckedBatch:
         """Some of its rows."""
@@ -420,13 +426,15 @@ def checked_batch(
         if name in coded and name not in words:
             words[name] = find_words(frame[name])
     texts = distinct_texts(frame, worded, table.key, words)
-    _refuse_personal(frame, source, texts)
+    keys = _laid_keys(frame, table.key, texts)
+    looked = Looked(texts, keys)
+    _refuse_personal(frame, source, texts, looked)
     _refuse_named_like_persons(frame, source, texts)
     for name in [column.name for column in given if column.kind == "date"]:
         found = midnights(frame[name], source.rules.zone)
         log.note_midnights(table.name, name, found)
     cast = _typed(frame, given, source.rules)
-    doubtful = _doubtful_texts(texts, source)
+    doubtful = _doubtful_texts(texts, source, looked)
     rules = [
         rule
         for column in given
@@ -440,7 +448,7 @@ def checked_batch(
         wrong = cast.filter(is_wrong)
         ids = wrong[first].head(_NUM_EXAMPLES).drop_nulls().to_list()
         log.add(table.name, wrong["row"].to_numpy(), column, text, ids)
-    checked = CheckedBatch(cast, words, len(frame))
+    checked = CheckedBatch(cast, words, len(frame), keys)
     if hit:
         any_rule = pl.any_horizontal(rule.wrong.fill_null(False) for rule in hit)
         is_broken = cast.select(any_rule).to_series().to_numpy()
@@ -453,7 +461,8 @@ def _typed(
     frame: pl.DataFrame, columns: Sequence[Column], rules: CellRules
 ) -> pl.DataFrame:
     """Read columns as their kinds; those that are of their type already stay."""
-    others = [c for c in columns if frame.schema[c.name] != polars_type(c.kind)]
+    schema = frame.schema
+    others = [c for c in columns if schema[c.name] != polars_type(c.kind)]
     if not others:
         return frame
     return frame.with_columns(typed(frame, column, rules) for column in others)
@@ -534,19 +543,38 @@ def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def _laid_keys(
+    frame: pl.DataFrame, key: Sequence[str], texts: Mapping[str, pl.Series]
+) -> dict[str, LaidTexts]:
+    """The column that is a table's key alone, laid out once for all who read it."""
+    return {name: contiguous(frame[name]) for name in key if [*key] == [name] and texts}
+
+
 def _refuse_personal(
-    frame: pl.DataFrame, source: Source, distinct: Mapping[str, pl.Series]
+    frame: pl.DataFrame,
+    source: Source,
+    distinct: Mapping[str, pl.Series],
+    looked: Looked,
 ) -> None:
-    few = {
-        name: values if len(values) <= SAMPLE_ROWS else frame[name].head(SAMPLE_ROWS)
+    kinds = {name: source.table.column(name).kind for name in distinct}
+    ids = [name for name, kind in kinds.items() if kind == "id"]
+    # Of a key the first texts are those of the first rows; of others with many, not.
+    many = {
+        name: frame[name].head(SAMPLE_ROWS)
         for name, values in distinct.items()
+        if len(values) > SAMPLE_ROWS and [*source.table.key] != [name]
     }
-    kinds = {name: source.table.column(name).kind for name in few}
-    ids = {name: few[name] for name, kind in kinds.items() if kind == "id"}
-    texts = {name: few[name] for name, kind in kinds.items() if kind == "text"}
-    looked_at = Looked(ids).may_be_personal() | texts
+    few = [name for name in ids if name not in many]
+    looked_at = looked.may_be_personal(few, SAMPLE_ROWS)
+    if many:
+        of_ids = {name: values for name, values in many.items() if name in ids}
+        looked_at |= Looked(of_ids).may_be_personal()
+    looked_at = {name: looked_at[name] for name in ids if name in looked_at}
+    for name, kind in kinds.items():
+        if kind == "text":
+            looked_at[name] = many.get(name, distinct[name]).head(SAMPLE_ROWS)
     allowed = source.rules.not_personal
-    refuse_personal_values(frame, looked_at, [*ids], source.label, allowed)
+    refuse_personal_values(frame, looked_at, ids, source.label, allowed)
 
 
 def _refuse_named_like_persons(
@@ -560,12 +588,14 @@ def _refuse_named_like_persons(
             refuse_names(frame[name], written, source.label)
 
 
-def _doubtful_texts(texts: Mapping[str, pl.Series], source: Source) -> set[str]:
+def _doubtful_texts(
+    texts: Mapping[str, pl.Series], source: Source, looked: Looked
+) -> set[str]:
     """Columns of which a text may break a rule: these are looked at one by one."""
     whole = _patterns(tuple(texts), source.table.name)
     # A column with a digit in its name may have its header among its texts.
     is_numbered = any(sign.isdigit() for name in texts for sign in name)
-    rest = texts if is_numbered else Looked(texts).may_break()
+    rest = texts if is_numbered else looked.may_break()
     return {*names_matching(rest, whole, MAX_ID_BYTES)}
 
 
