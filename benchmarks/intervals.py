@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Power beyond which a wrong sign counts: the true effect over its standard error.
 CLEAR = 2.8
+#: After the last night, where harm comes late: about half of the parcels are ripe.
+EARLY_DAYS = 25
 #: Standard errors from the middle to the end of a 95 % interval.
 HALF = 1.96
 
@@ -42,6 +44,7 @@ def repetition(
     world: str, seed: int, num_nights: int, sizes: dict[str, int]
 ) -> dict[str, Any]:
     """Nights of one platform by what was stated, and the intervals of their effects."""
+    from optimizer.errors import DataError
     from optimizer.simulate.dates import START
 
     start = time.process_time()
@@ -65,12 +68,21 @@ def repetition(
         ripe = START + dt.timedelta(num_nights + wait)
         history = worlds.reveal(platform, past, ripe)
         found = worlds.measured(platform, history, past, settings, ripe)
+        early = None
+        if wait:
+            day = START + dt.timedelta(num_nights + EARLY_DAYS)
+            history = worlds.reveal(platform, past, day)
+            try:
+                early = worlds.measured(platform, history, past, settings, day)
+            except DataError:  # no parcel of the experiment is ripe
+                early = []
     return {
         "world": world,
         "seed": seed,
         "nights": num_nights,
         "intervals": worlds.last_told(found),
         "by_method": found,
+        **({} if early is None else {"early": worlds.last_told(early)}),
         "seconds": round(time.process_time() - start, 1),
     }
 
@@ -92,6 +104,21 @@ def table(rows: list[dict[str, Any]]) -> str:
         lines.append(f"| `{world}` | {len(own)} | " + " | ".join(_cells(own)) + " |")
     if rows:
         lines.append(f"| all | {len(rows)} | " + " | ".join(_cells(rows)) + " |")
+    early = [row for row in rows if "early" in row]
+    if early:
+        lines += [
+            "",
+            f"| {EARLY_DAYS} days after the last night | platforms with a ripe "
+            "experiment | intervals that hold the truth | false alarms |",
+            "|---|--:|--:|--:|",
+        ]
+    for world in dict.fromkeys(row["world"] for row in early):
+        own = [row for row in early if row["world"] == world]
+        every = _with_platform(own, "early")
+        null = [one for one in every if abs(one["true"]) <= 1e-12]
+        cells = (f"{sum(bool(row['early']) for row in own)} of {len(own)}",)
+        cells += (_share(every, _holds), _share(null, _alarms))
+        lines.append(f"| `{world}` | " + " | ".join(cells) + " |")
     whole = [row for row in rows if "by_method" in row]
     return "\n".join(lines + (["", *_by_method(whole)] if whole else []))
 
@@ -103,7 +130,7 @@ def _by_method(rows: list[dict[str, Any]]) -> Iterator[str]:
         "alarms | those for who looks each night hold it | width, to `difference` |"
     )
     yield "|---|--:|--:|--:|--:|"
-    every = _with_seed(rows, "by_method")
+    every = _with_platform(rows, "by_method")
     plain = _width(one for one in every if one["method"] == "difference")
     for method in dict.fromkeys(one["method"] for one in every):
         own = [one for one in every if one["method"] == method]
@@ -122,7 +149,7 @@ def _width(intervals: Iterable[dict[str, Any]]) -> float:
 
 
 def _cells(rows: list[dict[str, Any]]) -> Iterator[str]:
-    every = _with_seed(rows, "intervals")
+    every = _with_platform(rows, "intervals")
     yield _share(every, _holds)
     signed = [one for one in every if abs(one["true"]) > 1e-12]
     yield _share(signed, _is_wrong)
@@ -147,8 +174,12 @@ def _error(one: dict[str, Any]) -> float:
     return float(one["high"] - one["low"]) / (2 * HALF)
 
 
-def _with_seed(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
-    return [one | {"seed": row["seed"]} for row in rows for one in row[name]]
+def _with_platform(rows: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    return [
+        one | {"platform": number}
+        for number, row in enumerate(rows)
+        for one in row[name]
+    ]
 
 
 def _holds(one: dict[str, Any]) -> bool:
@@ -166,25 +197,25 @@ def _share(
     if not intervals:
         return ""
     found = np.array([is_so(one) for one in intervals])
-    low, high = clustered(found, np.array([one["seed"] for one in intervals]))
+    low, high = clustered(found, np.array([one["platform"] for one in intervals]))
     share = f"{found.sum()}/{len(found)}: {found.mean():.1%}"
     return f"{share} ({low:.1%} to {high:.1%})"
 
 
-def clustered(found: np.ndarray, seed: np.ndarray) -> tuple[float, float]:
+def clustered(found: np.ndarray, platform: np.ndarray) -> tuple[float, float]:
     r"""
-    Interval of a share (95 %, Wilson) where what has one seed is alike.
+    Interval of a share (95 %, Wilson) where what is of one platform is alike.
 
-    Worlds of one seed have the same merchants, orders and draws but for their law, so
-    that an interval that misses in one misses in most. The :math:`n` intervals count
-    as :math:`n/d`, where :math:`d \ge 1` is the variance of the share over seeds to
-    that of independent ones; where all are alike, as many as there are seeds.
+    Intervals of one platform are of the same nights and parcels, so that one that
+    misses is rarely alone. The :math:`n` intervals count as :math:`n/d`, where
+    :math:`d \ge 1` is the variance of the share over platforms to that of independent
+    ones; where all are alike, as many as there are platforms.
 
     Parameters
     ----------
     found
         ``(n,) bool``.
-    seed
+    platform
         ``(n,) int``.
 
     Examples
@@ -196,13 +227,13 @@ def clustered(found: np.ndarray, seed: np.ndarray) -> tuple[float, float]:
     >>> [round(float(end), 3) for end in alike]
     [0.577, 0.983]
     """
-    seeds, place = np.unique(seed, return_inverse=True)
-    n, m, p = len(found), len(seeds), found.mean()
+    platforms, place = np.unique(platform, return_inverse=True)
+    n, m, p = len(found), len(platforms), found.mean()
     count = float(n) if n == m else float(m)
     off = np.bincount(place, found - p, m)
     if m > 1 and 0 < p < 1:
-        over_seeds = m / (m - 1) * (off**2).sum() / n**2
-        count = n / max(over_seeds / (p * (1 - p) / n), 1.0)
+        over_platforms = m / (m - 1) * (off**2).sum() / n**2
+        count = n / max(over_platforms / (p * (1 - p) / n), 1.0)
     z2 = HALF**2
     middle = (p + z2 / (2 * count)) / (1 + z2 / count)
     half = HALF * np.sqrt(p * (1 - p) / count + z2 / (4 * count**2)) / (1 + z2 / count)

@@ -204,10 +204,17 @@ def repetition(
 
 
 class Platform:
-    """A platform of a world: the same merchants, another night each day."""
+    """
+    A platform of a world: the same merchants, another night each day.
+
+    What is drawn depends on world and seed together: with the seed alone, worlds would
+    share merchants, orders and chances but for their law, and be one repetition.
+    """
 
     def __init__(self, world: str, seed: int, sizes: dict[str, int]) -> None:
-        self.world, self.seed, self.sizes = world, seed, sizes
+        self.world, self.sizes = world, sizes
+        entropy = np.random.SeedSequence([seed, *world.encode()])
+        self.seed = int(entropy.generate_state(1)[0])
 
     def night(self, day: dt.date) -> Any:
         """One night of it."""

@@ -118,6 +118,7 @@ def _plain_nights() -> None:
     """Tables to a proved night, and every method for unit loads on nested lanes."""
     import numpy as np
 
+    from optimizer.build.codes import NumberCodes
     from optimizer.build.drawn_savings import fill
     from optimizer.io.merchant_order import sorted_block
     from optimizer.model.solution import SolveParams
@@ -134,6 +135,9 @@ def _plain_nights() -> None:
         merchant=np.zeros(300, np.int32)
     )
     sorted_block(ids)
+    places = NumberCodes()
+    for few in (1, 100):  # what is known is placed again when more come
+        places.encode(np.arange(few))
     draw = np.random.default_rng(_SEED)
     for _ in range(_NUM_NIGHTS):
         problem = random_problem(

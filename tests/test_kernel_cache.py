@@ -37,7 +37,10 @@ ADD_ONE = (
 #: What a source that declares kernels has in it.
 MARK = re.compile(r"^@\w*kernel$", re.M)
 #: Kernels for whole numbers and for floating-point ones.
-TWO_TYPES = {"optimizer.solvers.kernels.newton.add_parents"}
+TWO_TYPES = {
+    "optimizer.solvers.kernels.branch.write",
+    "optimizer.solvers.kernels.newton.add_parents",
+}
 TWO = "2"
 
 

@@ -18,6 +18,7 @@ from optimizer.desk.asked import Part
 from optimizer.desk.problems import PageProblem
 from optimizer.desk.render import CODES
 from optimizer.errors import OptimizerError
+from optimizer.io.lookup import check_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -100,6 +101,11 @@ async def _make(
                 await endpoints[pattern](request)
             except (PageProblem, OptimizerError) as error:
                 logger.info("%s is not made ready: %s", request.url.path, error)
+    # Whoever asks for an order then waits for no page of other orders.
+    try:
+        await loop.run_in_executor(pool, check_ahead, night.folder)
+    except OptimizerError as error:
+        logger.warning("%s: %s", day, error)
 
 
 def _of_the_first_order(first: FirstRows | None, day: str) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ and 2 have none: their decisions stand by ``order_id``.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 #: Files of so many bytes are kept in memory: of some hundred thousand merchants.
 _SMALL_BYTES = 2 << 20
+#: Row groups whose pages are known to be right: of some hundred million orders.
+_NUM_CHECKED = 4_096
 
 
 def find_rows(path: Path, column: str, value: str) -> pl.DataFrame:
@@ -213,38 +216,79 @@ def read_groups(
 
     ends = list(accumulate(group.num_rows for group in groups))
     scanned, parts = pl.scan_parquet(path, glob=False), []
-    with path.open("rb") as file:
-        for number in wanted:
-            check_pages(file, groups[number])
-            begin = max(first, ends[number] - groups[number].num_rows)
-            end = ends[number] if last is None else min(last, ends[number])
-            parts.append(scanned.slice(begin, end - begin))
+    identity = identity_of(path)
+    for number in wanted:
+        _check_once(path, identity, number)
+        begin = max(first, ends[number] - groups[number].num_rows)
+        end = ends[number] if last is None else min(last, ends[number])
+        parts.append(scanned.slice(begin, end - begin))
     if not parts:
         return scanned.head(0).collect()
     return pl.concat(pl.collect_all(parts))
 
 
+@lru_cache(maxsize=_NUM_CHECKED)
+def _check_once(path: Path, _identity: tuple[int, ...], number: int) -> None:
+    """Check the pages of a row group, unless the same file's were found to be right."""
+    _, groups = known_footer(path)
+    with path.open("rb") as file:
+        check_pages(file, groups[number])
+
+
+def check_ahead(run_dir: Path) -> None:
+    """
+    Check all pages that rows of orders are read from, for who will ask for many.
+
+    Raises
+    ------
+    DataError
+        When a file is missing or damaged.
+    """
+    if not has_indexes(run_dir):
+        return
+    for name in (ORDER_INDEX.file, DECISIONS.file):
+        path = run_dir / name
+        with damaged_is_data_error(str(path)):
+            identity = identity_of(path)
+            for number in range(len(known_footer(path)[1])):
+                _check_once(path, identity, number)
+
+
 def _rows_of(run_dir: Path, order_id: str) -> list[int]:
     """Rows of the decisions that may be an order's: two may share a key."""
     path, key = run_dir / ORDER_INDEX.file, order_key(order_id)
+    rows: list[int] = []
     with damaged_is_data_error(str(path)):
         _, groups = known_footer(path)
-        limits = [group.chunks[0].limits for group in groups]
-        wanted = [
-            number
-            for number, known in enumerate(limits)
-            if known is None
-            or int.from_bytes(known[0], "little")
-            <= key
-            <= int.from_bytes(known[1], "little")
-        ]
-        found = read_groups(path, groups, wanted)
-    keys = found["order_key"].to_numpy()
+        end = 0
+        for number, group in enumerate(groups):
+            begin, end = end, end + group.num_rows
+            known = group.chunks[0].limits
+            if known is None:
+                rows += _with_key(read_groups(path, groups, [number]), key)[0]
+                continue
+            least, greatest = (int.from_bytes(limit, "little") for limit in known)
+            if least <= key <= greatest:
+                # Keys are spread evenly, so a few rows around the place will do.
+                share = (key - least) / max(greatest - least, 1)
+                around = 64 + 4 * math.isqrt(group.num_rows)
+                middle = begin + int(share * (group.num_rows - 1))
+                first, last = max(begin, middle - around), min(end, middle + around)
+                few = read_groups(path, groups, [number], first, last)
+                found, (is_first, is_last) = _with_key(few, key)
+                if (is_first and first > begin) or (is_last and last < end):
+                    found, _ = _with_key(read_groups(path, groups, [number]), key)
+                rows += found
+    return rows
+
+
+def _with_key(index: pl.DataFrame, key: int) -> tuple[list[int], tuple[bool, bool]]:
+    """Rows that the index has for a key; whether such may stand before, and behind."""
+    keys = index["order_key"].to_numpy()
     first, last = (
-        np.searchsorted(keys, np.uint64(key), "left"),
-        np.searchsorted(keys, np.uint64(key), "right"),
+        int(np.searchsorted(keys, np.uint64(key), side)) for side in ("left", "right")
     )
-    return list(found["row"][int(first) : int(last)])
+    return list(index["row"][first:last]), (first == 0, last == len(keys))
 
 
 def merchant_row(run_dir: Path, merchant_id: str) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -15,7 +17,13 @@ from optimizer.contracts.tables import (
 )
 from optimizer.errors import DataError
 from optimizer.io import lookup, write
-from optimizer.io.lookup import merchant_decisions, merchant_row, order_row, rows_at
+from optimizer.io.lookup import (
+    check_ahead,
+    merchant_decisions,
+    merchant_row,
+    order_row,
+    rows_at,
+)
 from optimizer.io.order_keys import order_key
 from optimizer.io.parquet_pages import read_footer
 from optimizer.io.write import read_back, write_parquet
@@ -79,6 +87,76 @@ def test_an_order_needs_one_row_group_of_each_file(
     order_row(night.run_dir, table["order_id"][1_000])
     assert [len(groups) for groups in read] == [1, 1]
     assert read[1] == [1_000 // 256]
+
+
+@pytest.mark.parametrize("spread", ["even", "crowded", "twins", "one"])
+def test_a_key_is_found_wherever_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spread: str
+) -> None:
+    """
+    However keys are spread, all rows of a key are found, those over a seam too; and
+    evenly spread ones, as they are in a night, by a few rows of one group.
+    """
+    monkeypatch.setattr(write, "ROW_GROUP_ROWS", 4_096)
+    draw = np.random.default_rng(7)
+    most = np.uint64(2**64 - 1)
+    keys = {
+        "even": draw.integers(0, most, 9_000, np.uint64, endpoint=True),
+        "crowded": np.append(draw.integers(0, 9_000, 8_999, np.uint64), most),
+        "twins": draw.integers(0, 3, 9_000, np.uint64) * np.uint64(2**62),
+        "one": np.zeros(1, np.uint64),
+    }[spread]
+    keys.sort()
+    index = pl.DataFrame({"order_key": keys, "row": np.arange(len(keys))[::-1]})
+    index = index.sort("order_key", "row")
+    write_parquet(index, tmp_path / ORDER_INDEX.file, ORDER_INDEX)
+    sizes: list[int] = []
+    reads = lookup.read_groups
+
+    def counted(*given):
+        found = reads(*given)
+        sizes.append(found.height)
+        return found
+
+    monkeypatch.setattr(lookup, "read_groups", counted)
+    places = (0, 1, 4_095, 4_096, -1)
+    for key in {int(keys[at % len(keys)]) for at in places} | {5}:
+        monkeypatch.setattr(lookup, "order_key", lambda _, key=key: key)
+        expected = index.filter(pl.col("order_key") == key)["row"].to_list()
+        assert sorted(lookup._rows_of(tmp_path, "")) == sorted(expected)
+    if spread == "even":
+        assert max(sizes) <= 2 * (64 + 4 * 64)
+
+
+def test_a_group_is_checked_once_and_again_when_its_file_has_changed(
+    night: SmallNight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ahead, all of a night's groups; then none; each of a file that has changed."""
+    checked: list[str] = []
+    checks = lookup.check_pages
+
+    def counted(file, group):
+        checked.append(Path(file.name).name)
+        checks(file, group)
+
+    monkeypatch.setattr(lookup, "check_pages", counted)
+    check_ahead(night.run_dir)
+    table = pl.read_parquet(night.run_dir / DECISIONS.file)
+    num_groups = -(-len(table) // 256)
+    whole = Counter({DECISIONS.file: num_groups, ORDER_INDEX.file: num_groups})
+    assert Counter(checked) == whole
+    for row in range(0, len(table), 100):
+        order_row(night.run_dir, table["order_id"][row])
+    assert Counter(checked) == whole
+    path = night.run_dir / DECISIONS.file
+    raw = bytearray(path.read_bytes())
+    order = read_footer(path)[1][1].chunks[0]
+    raw[order.start + order.num_bytes - 9] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(DataError):
+        order_row(night.run_dir, table["order_id"][256])
+    with pytest.raises(DataError):
+        check_ahead(night.run_dir)
 
 
 def test_a_small_table_is_read_once_and_again_when_it_has_changed(
