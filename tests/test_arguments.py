@@ -39,10 +39,20 @@ class Ours:
         values may be given to each.
     methods
         Methods of all classes, likewise.
+    within
+        Modules of packages that were asked for.
     """
 
     by_module: dict[str, dict[str, bool]] = field(default_factory=dict)
     methods: dict[str, bool] = field(default_factory=dict)
+    within: dict[str, list[str]] = field(default_factory=dict)
+
+    def modules_within(self, package: str) -> list[str]:
+        """Modules of a package, looked for once: most calls ask for the same few."""
+        if package not in self.within:
+            start = f"{package}."
+            self.within[package] = [m for m in self.by_module if m.startswith(start)]
+        return self.within[package]
 
 
 def module_of(path: Path) -> str:
@@ -124,8 +134,11 @@ def known_in(module: str, name: str, ours: Ours) -> bool | None:
     """What a module or, if it is a package, a module of it defines by a name."""
     if name in ours.by_module.get(module, {}):
         return ours.by_module[module][name]
-    within = [m for m in ours.by_module if m.startswith(module + ".")]
-    found = [ours.by_module[m][name] for m in within if name in ours.by_module[m]]
+    found = [
+        ours.by_module[m][name]
+        for m in ours.modules_within(module)
+        if name in ours.by_module[m]
+    ]
     return any(found) if found else None
 
 
