@@ -619,6 +619,18 @@ _HISTORY: dict[str, WarningKind] = {
         num_days="count",
         first_ripe="text",
     ),
+    "MISSING_ROWS_WAIT": _counted(
+        "what is missing waits: {num_rows} parcel of it ({num_premium} premium) is not "
+        "ripe; the first counts from {first_ripe} on, the last from {last_ripe}: read "
+        "the outcomes again then",
+        "what is missing waits: {num_rows} parcels of it ({num_premium} premium) are "
+        "not ripe; the first counts from {first_ripe} on, the last from {last_ripe}: "
+        "read the outcomes again then",
+        num_rows="count",
+        num_premium="count",
+        first_ripe="text",
+        last_ripe="text",
+    ),
     "MATURITY_NOT_KNOWN": _counted(
         "{num_rows} of {num_parcels} parcels, at most {num_days} days old, counts, "
         "although nothing says whether {outcome} is known by now: give the column "
@@ -749,7 +761,7 @@ _HISTORY: dict[str, WarningKind] = {
         outcome="text",
     ),
     "EFFECT_IS_PRIOR": _about(
-        "no premium parcel in the history: the effect is the configured prior "
+        "no premium parcel counts yet: the effect is the configured prior "
         "(learning.prior), nothing of it was measured"
     ),
     "HARM_NOT_YET_SEEN": _counted(

@@ -33,6 +33,7 @@ from optimizer.learn.risk import (
     plain_fit,
 )
 from optimizer.learn.uplift import judge
+from optimizer.learn.waiting import what_waits
 from optimizer.views import Shown, View
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ def evaluate(history: Any, config: Config, window: Window) -> Evaluation:
     kept = promises(known)
     common, lacking = _common(past, parts, config)
     rules, more = _rules(*common, kept, config) if common else _no_rules()
-    more = lacking or more
+    more = lacking or [*more, *_explorers_wait(past, rules)]
     accounts = ledger(*common, config) if common else []
     nights = past.rows["date"].n_unique()
     return Evaluation(
@@ -257,7 +258,7 @@ def _parts(
         frame = past.ripe(OUTCOME_OF[harm])
         if len(frame) == 0:
             continue
-        data = comparable(frame)
+        data = comparable(frame, past.young(OUTCOME_OF[harm]))
         try:
             by_station = config.holdout.unit == "station-day"
             fit = cross_fit(frame, harm, by_station=by_station)
@@ -307,12 +308,19 @@ def _common(
     frame = past.rows.filter(both)
     if len(parts) < len(recorded) or frame["is_premium"].n_unique() <= 1:
         return None, []
-    data = comparable(frame)
+    data = comparable(frame, past.young(*map(OUTCOME_OF.__getitem__, recorded)))
     fits = {
         harm: at_rows(part.fit, np.flatnonzero(both[masks[harm]])[data.row])
         for harm, part in parts.items()
     }
     return (data, fits), []
+
+
+def _explorers_wait(past: History, rules: list[dict[str, Any]]) -> list[CodedWarning]:
+    """Where rules are not compared: parcels that would tell them apart, and wait."""
+    recorded = [name for name in OUTCOME_OF.values() if name not in past.absent]
+    explorers = past.young(*recorded).at_random.filter(arm="explore")
+    return [] if rules else what_waits(explorers)
 
 
 def _no_rules() -> tuple[list[dict[str, Any]], list[CodedWarning]]:

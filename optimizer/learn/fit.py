@@ -43,7 +43,13 @@ from optimizer.learn.effect import (
     scores,
 )
 from optimizer.learn.features import features_of
-from optimizer.learn.history import History, Window, read_history, require_ripe
+from optimizer.learn.history import (
+    History,
+    Window,
+    asked,
+    read_history,
+    require_ripe,
+)
 from optimizer.learn.learned import Learned
 from optimizer.learn.learners import LEARNERS, POOLED, Trial
 from optimizer.learn.ledger import kept_accounts, ledger
@@ -59,6 +65,7 @@ from optimizer.learn.risk import (
     cross_fit,
     plain_fit,
 )
+from optimizer.learn.waiting import what_waits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,10 +111,12 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     past = read_history(history, config, window, MOST_BESIDE)
     require_ripe(past, config)
     _refuse_leaks(past, config)
-    frame = past.frame
+    frame, young = past.frame, past.young(*asked(config))
     if frame["is_premium"].all():
-        comparable(frame)
+        comparable(frame, young)
     if not frame["is_premium"].any() and config.learning.prior is None:
+        if len(young.premium):
+            comparable(frame, young)
         raise DataError(
             f"outcomes: all {counted(len(frame), 'parcel')} got standard service, so "
             "what premium does cannot be learned of them; state what you believe "
@@ -118,7 +127,7 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     kept = promises(frame, stated_kept_share(config))
     features = features_of(frame, config)
     standard = frame.filter(~frame["is_premium"])
-    risk, stated, rates = known_risks(standard, past.absent, features, config)
+    risk, stated, rates = known_risks(standard, past.absent, features, config, young)
     champion, found = in_force(config, window)
     told = [*found, *rates]
     fits: dict[str, CrossFit] = {}
@@ -127,7 +136,7 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     if not frame["is_premium"].any() and config.learning.prior is not None:
         data = None
     else:
-        data = comparable(frame)
+        data = comparable(frame, young)
         learned = [harm for harm in HARMS if harm not in stated]
         by_station = config.holdout.unit == "station-day"
         fits = {
@@ -314,9 +323,10 @@ def _warnings(
     """Warnings to look at before a night uses the model."""
     import polars as pl
 
+    young = past.young(*asked(config))
     found = [*past.warnings, *(data.warnings if data is not None else ())]
     if data is None:
-        found.append(warn("EFFECT_IS_PRIOR"))
+        found += [warn("EFFECT_IS_PRIOR"), *what_waits(young.premium)]
     roster = {carrier for row in config.policy for carrier in row.carriers}
     bought = past.frame.filter(
         pl.col("is_premium") & pl.col("is_bought").fill_null(value=True)
@@ -325,6 +335,9 @@ def _warnings(
     num_premium = dict(premium.iter_rows())
     if unknown := sorted(roster - num_premium.keys()):
         found.append(warn("CARRIERS_NOT_MEASURED", carriers=tuple(unknown)))
+        if data is not None:
+            is_theirs = pl.col("carrier_id").is_in(unknown)
+            found += what_waits(young.premium.filter(is_theirs))
     measured = {promise.carrier_id for promise in kept}
     if unseen := sorted(roster & num_premium.keys() - measured):
         num = sum(num_premium[carrier] for carrier in unseen)

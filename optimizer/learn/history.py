@@ -33,6 +33,7 @@ from optimizer.learn.outcomes_source import local_outcomes
 from optimizer.learn.repeats import Seen
 from optimizer.learn.risk import OUTCOME_OF, harm_costs_cny
 from optimizer.learn.service import later_than_premium, refuse_published, says_service
+from optimizer.learn.waiting import Waiting, waiting
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -148,6 +149,10 @@ class History:
 
         return self.rows.filter(pl.Series(self.maturity[outcome].is_ripe))
 
+    def young(self, *outcomes: str) -> Waiting:
+        """Rows that are not ripe for one of some outcomes."""
+        return waiting(self.rows, [self.maturity[name] for name in outcomes])
+
     @property
     def first(self) -> dt.date:
         """The earliest date."""
@@ -207,8 +212,8 @@ def read_history(
     )
     rows, maturity = ripen(frame, config.learning.maturity_days, window.as_of)
     is_ripe = np.ones(len(rows), np.bool_)
-    for harm, cost in harm_costs_cny(config).items():
-        is_ripe &= maturity[OUTCOME_OF[harm]].is_ripe | (cost == 0)
+    for name in asked(config):
+        is_ripe &= maturity[name].is_ripe
     alarms = history_alarms(
         rows,
         maturity,
@@ -217,12 +222,10 @@ def read_history(
         is_by_station=config.holdout.unit == "station-day",
     )
     found = [*read.warnings, *lost, *found, *_unknown_reasons(rows)]
-    asked = {
-        OUTCOME_OF[harm]: maturity[OUTCOME_OF[harm]]
-        for harm, cost in harm_costs_cny(config).items()
-        if cost and OUTCOME_OF[harm] not in read.absent
+    recorded = {
+        name: maturity[name] for name in asked(config) if name not in read.absent
     }
-    young = young_unknown(rows, asked, window.as_of)
+    young = young_unknown(rows, recorded, window.as_of)
     warnings = (*alarms, *found, *told(maturity), *young)
     if times > 1:
         beside = _num_beside(rows)
@@ -240,9 +243,19 @@ def require_ripe(past: History, config: Config) -> None:
     DataError
         It says from which day on there will be.
     """
-    for harm, cost in harm_costs_cny(config).items():
-        if cost:
-            refuse_unripe(past.maturity[OUTCOME_OF[harm]])
+    for outcome in asked(config):
+        refuse_unripe(past.maturity[outcome])
+    if len(past.frame) == 0:
+        raise DataError(
+            f"outcomes: no row is ripe for {' and '.join(asked(config))} at once: "
+            f"{past.young(*asked(config)).told()}"
+        )
+
+
+def asked(config: Config) -> tuple[str, ...]:
+    """Outcomes that cost something, so that a row without them cannot count."""
+    costs = harm_costs_cny(config)
+    return tuple(OUTCOME_OF[harm] for harm, cost in costs.items() if cost)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -82,7 +82,7 @@ class Maturity:
     num_late
         Events that came later than that and do not count.
     first_ripe
-        Day on which the next row will be ripe, ``None`` where none waits.
+        Day of learning on which the next row will count, ``None`` where none waits.
     """
 
     outcome: str
@@ -173,7 +173,8 @@ def _first_ripe(waiting: pl.Series, num_days: int) -> dt.date | None:
     if len(waiting) == 0:
         return None
     first: dt.date = waiting.sort()[0]
-    return first + dt.timedelta(num_days)
+    # A day is observed once it is over.
+    return first + dt.timedelta(num_days + 1)
 
 
 def _all_ripe(frame: pl.DataFrame, outcome: str) -> Maturity:

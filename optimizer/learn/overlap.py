@@ -12,6 +12,7 @@ from optimizer.contracts.warnings import warn
 from optimizer.errors import DataError, counted
 from optimizer.extras import import_extra
 from optimizer.learn.risk import LEARNING, NUM_FOLDS, dummies, folds
+from optimizer.learn.waiting import waiting, what_waits
 
 if TYPE_CHECKING:
     import polars as pl
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from optimizer.config import Config
     from optimizer.contracts.warnings import CodedWarning
+    from optimizer.learn.waiting import Waiting
 
 #: Estimated propensities beyond are left out: nobody like that got the other service.
 TRIM = 0.02
@@ -50,18 +52,33 @@ class Comparable:
     warnings: tuple[CodedWarning, ...]
 
 
-def comparable(frame: pl.DataFrame) -> Comparable:
+def comparable(frame: pl.DataFrame, young: Waiting | None = None) -> Comparable:
     """
     Find the rows whose service was randomised; failing that, estimate propensities.
+
+    Parameters
+    ----------
+    frame
+        Ripe outcomes.
+    young
+        Those that are not ripe: what is missing among the others may be among them;
+        ``None``: there are none.
 
     Raises
     ------
     DataError
         When all parcels got the same service, or nobody could have got the other.
     """
+    young = young or waiting(frame, ())
     premium = int(frame["is_premium"].sum())
     if premium in (0, len(frame)):
         which = "premium" if premium else "standard"
+        other = young.standard if premium else young.premium
+        if len(other):
+            raise DataError(
+                f"outcomes: all {counted(len(frame), 'ripe parcel')} got {which} "
+                f"service, so the effect cannot be measured yet: {young.told()}"
+            )
         raise DataError(
             f"outcomes: all {counted(len(frame), 'parcel')} got {which} service, so "
             "the effect cannot be measured; hold some out at random (holdout.share) "
@@ -74,7 +91,7 @@ def comparable(frame: pl.DataFrame) -> Comparable:
     if is_drawn.any() and 0 < drawn["is_premium"].sum() < len(drawn):
         row = np.flatnonzero(is_drawn)
         return Comparable(drawn, row, chance[is_drawn], "randomised", ())
-    return _observational(frame)
+    return _observational(frame, young)
 
 
 def drawn_together(frame: pl.DataFrame, config: Config) -> NDArray[np.int64] | None:
@@ -100,7 +117,7 @@ def drawn_together(frame: pl.DataFrame, config: Config) -> NDArray[np.int64] | N
     return night.zip_with(by_night, found).to_numpy()
 
 
-def _observational(frame: pl.DataFrame) -> Comparable:
+def _observational(frame: pl.DataFrame, young: Waiting) -> Comparable:
     """Estimate each parcel's propensity from its columns, and trim."""
     chance = estimate_propensity(frame)
     is_common = (chance > TRIM) & (chance < 1 - TRIM)
@@ -108,10 +125,14 @@ def _observational(frame: pl.DataFrame) -> Comparable:
     if kept["is_premium"].sum() in (0, len(kept)):
         raise DataError(
             "outcomes: every propensity is 0 or 1, and no premium parcel looks like a "
-            "standard one, so nothing can be compared; keep some back at random "
-            "(holdout.share)"
+            "standard one, so nothing can be compared"
+            + (
+                f" yet: {young.told()}"
+                if len(young.at_random)
+                else "; keep some back at random (holdout.share)"
+            )
         )
-    told = _report(frame, chance, is_common)
+    told = (*_report(frame, chance, is_common), *what_waits(young.at_random))
     row = np.flatnonzero(is_common)
     return Comparable(kept, row, chance[is_common], "observational", told)
 

@@ -10,6 +10,7 @@ from optimizer.contracts.warnings import warn
 from optimizer.errors import DataError, counted
 from optimizer.extras import import_extra
 from optimizer.learn.risk import LEARNING, OUTCOME_OF, fit_risk
+from optimizer.learn.waiting import what_waits
 
 if TYPE_CHECKING:
     import polars as pl
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from optimizer.config import Config
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.learn.features import Features
+    from optimizer.learn.waiting import Waiting
 
 #: Parcels on standard service without which no rate is learned: of none of fewer, less
 #: than 3 % cannot be told from 0 (at 95 %), and most rates are less.
@@ -32,6 +34,7 @@ def known_risks(
     absent: frozenset[str],
     features: Features,
     config: Config,
+    young: Waiting,
 ) -> tuple[dict[str, Risk], dict[str, Risk], list[CodedWarning]]:
     """
     Find the risk of each harm, as far as the history or somebody tells it.
@@ -46,6 +49,8 @@ def known_risks(
         What a risk may depend on.
     config
         With what is stated.
+    young
+        Outcomes that are not ripe.
 
     Returns
     -------
@@ -61,7 +66,7 @@ def known_risks(
     for harm in HARMS:
         _refuse_always(standard, harm, config)
         if harm not in stated:
-            _refuse_few(standard, harm, config)
+            _refuse_few(standard, harm, config, young)
     learned = [harm for harm in HARMS if harm not in stated]
     risk = {
         harm: stated[harm] if harm in stated else _risk(standard, harm, features)
@@ -72,6 +77,8 @@ def known_risks(
         *(_never(standard, harm) for harm in learned if _is_rare(standard, harm)),
         *(warning for harm in learned for warning in _rests_on(standard, harm)),
     ]
+    if any(one.code == "TOO_FEW_FOR_A_RATE" for one in told):
+        told += what_waits(young.standard)
     return risk, stated, told
 
 
@@ -146,15 +153,21 @@ def _refuse_always(standard: pl.DataFrame, harm: str, config: Config) -> None:
     )
 
 
-def _refuse_few(standard: pl.DataFrame, harm: str, config: Config) -> None:
+def _refuse_few(
+    standard: pl.DataFrame, harm: str, config: Config, young: Waiting
+) -> None:
     """Refuse to learn a rate of hardly any parcels."""
-    if 0 < len(standard) < MIN_PARCELS:
-        raise DataError(
-            f"outcomes: only {counted(len(standard), 'parcel')} on standard service; "
-            f"{MIN_PARCELS} at least tell how often {OUTCOME_OF[harm]} happens; "
-            "give more days, or state the rates, which are in force "
-            f"until then {_stated_example(config)}"
-        )
+    if not 0 < len(standard) < MIN_PARCELS:
+        return
+    what, more = "parcel", "give more days"
+    if len(young.standard):
+        what, more = "ripe parcel", young.told()
+    raise DataError(
+        f"outcomes: only {counted(len(standard), what)} on standard service; "
+        f"{MIN_PARCELS} at least tell how often {OUTCOME_OF[harm]} happens; "
+        f"{more}, or state the rates, which are in force "
+        f"until then {_stated_example(config)}"
+    )
 
 
 def _stated_example(config: Config) -> str:

@@ -131,7 +131,7 @@ def test_a_history_that_is_all_unripe_says_when_it_will_not_be():
     """The day is named, and what to do."""
     config = settings(learning={"maturity_days": {"complaint": 60, "return": 60}})
     words = (
-        "none of 600 rows is ripe for complaint.*the first row will be on 2026-12-31"
+        "none of 600 rows is ripe for complaint.*the first row will be on 2027-01-01"
     )
     for ask in (learn, evaluate):
         with pytest.raises(DataError, match=words):
