@@ -69,6 +69,12 @@ def read_sources() -> dict[str, ast.Module]:
     }
 
 
+@cache
+def nodes_of(tree: ast.Module) -> list[ast.AST]:
+    """Every node of a source, found once for all that look through it."""
+    return list(ast.walk(tree))
+
+
 def takes_any(node: ast.AST) -> bool:
     """Whether a function has ``*args``; a class has the fields that it has."""
     is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
@@ -86,7 +92,7 @@ def find_ours(sources: dict[str, ast.Module]) -> Ours:
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     for module, tree in sources.items():
         names = ours.by_module.setdefault(module, {})
-        for node in ast.walk(tree):
+        for node in nodes_of(tree):
             if not isinstance(node, ast.ClassDef):
                 continue
             for method in node.body:
@@ -94,7 +100,7 @@ def find_ours(sources: dict[str, ast.Module]) -> Ours:
                     known = ours.methods.get(method.name, False)
                     ours.methods[method.name] = known or takes_any(method)
         # Functions within functions are called by their name in the same module.
-        for node in ast.walk(tree):
+        for node in nodes_of(tree):
             if isinstance(node, kinds) and not is_fixture(node):
                 names[node.name] = names.get(node.name, False) or takes_any(node)
     return ours
@@ -103,7 +109,7 @@ def find_ours(sources: dict[str, ast.Module]) -> Ours:
 def imports_of(tree: ast.Module) -> dict[str, tuple[str, str]]:
     """By local name: the module it comes from, and its name there ("": the module)."""
     found = {}
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 found[alias.asname or alias.name] = (node.module, alias.name)
@@ -147,7 +153,7 @@ def calls_without_names(sources: dict[str, ast.Module]) -> list[str]:
     ours, found = find_ours(sources), []
     for module, tree in sources.items():
         imports = imports_of(tree)
-        for node in ast.walk(tree):
+        for node in nodes_of(tree):
             if not isinstance(node, ast.Call):
                 continue
             function, values = node.func, node.args
@@ -171,7 +177,7 @@ def spread_over_kernels(sources: dict[str, ast.Module]) -> list[str]:
     found = []
     for module, tree in sources.items():
         imports = imports_of(tree)
-        for node in ast.walk(tree):
+        for node in nodes_of(tree):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                 continue
             source, _ = imports.get(node.func.id, (module, ""))
@@ -192,7 +198,7 @@ def anonymous_parameters(sources: dict[str, ast.Module]) -> list[str]:
             for target in node.targets
             if isinstance(target, ast.Name)
         }
-        for node in ast.walk(tree):
+        for node in nodes_of(tree):
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
             every = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
