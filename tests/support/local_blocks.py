@@ -13,7 +13,8 @@ from optimizer.build.order_day import service_day
 from optimizer.config import as_config, policy_on
 from optimizer.contracts.tables import CAPACITY, OPTIONS, ORDERS
 from optimizer.io.read import open_source
-from optimizer.io.validate import QuarantineLog, checked_table
+from optimizer.io.small_tables import checked_table
+from optimizer.io.validate import QuarantineLog
 from optimizer.spark.blocks import build_blocks
 from optimizer.spark.rows import (
     Rules,
