@@ -96,14 +96,19 @@ class TossedKeys:
 
     def found(self, problem: Problem) -> Tossed:
         """Those whose orders a block has, as its options."""
-        sides = []
-        for keys in (self.inside, self.outside):
-            option = options_of(problem, keys, self.lane)
-            order = np.searchsorted(problem.option_start, option, side="right") - 1
-            by_key = np.argsort(keys)
-            at = np.searchsorted(keys[by_key], problem.key[order])
-            sides += [option, self.is_kept[by_key[at]]]
-        return Tossed(*sides)
+        inside, is_inside_kept = self._side(problem, self.inside)
+        outside, is_outside_kept = self._side(problem, self.outside)
+        return Tossed(inside, is_inside_kept, outside, is_outside_kept)
+
+    def _side(
+        self, problem: Problem, keys: NDArray[np.uint64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Options of one side that a block has, and their coins."""
+        option = options_of(problem, keys, self.lane)
+        order = np.searchsorted(problem.option_start, option, side="right") - 1
+        by_key = np.argsort(keys)
+        at = np.searchsorted(keys[by_key], problem.key[order])
+        return option, self.is_kept[by_key[at]]
 
 
 class ProvingBlocks(Blocks, Protocol):

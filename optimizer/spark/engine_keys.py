@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 #: What to do instead, where nothing nearer is known.
 LOCAL = "run with engine: local"
-ALONE = f"the driver alone does, where it sees the night's files; or {LOCAL}"
-PACKING = f"that makes a packing night, which executors do not solve; {ALONE}"
+ALONE = "the driver decides alone, where it sees the night's files"
+PACKING = f"that makes a packing night, which {ALONE}; {LOCAL}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +151,7 @@ REFUSED_KEYS = (
     Refused("policy.subsidy_budget_cny", PACKING, by_driver=True),
     Refused(
         "objective.explore",
-        "executors do not fill the plans of thompson's draws, which are over the whole "
-        f"night; {ALONE}, or explore by blind or margin",
+        f"savings that thompson draws {ALONE}; {LOCAL}, or explore by blind or margin",
         ("blind", "margin", "none"),
         by_driver=True,
     ),
@@ -183,7 +182,8 @@ REFUSED_KEYS = (
     ),
     Refused(
         "solver.method",
-        f"over executors a night is solved by prices: auto or pricing; {ALONE}",
+        f"executors solve by prices: auto or pricing; by another method {ALONE}; "
+        f"{LOCAL}",
         ("auto", "pricing"),
         by_driver=True,
     ),

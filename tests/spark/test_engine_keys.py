@@ -93,7 +93,7 @@ def test_a_refused_key_is_refused(entry, tmp_path):
     else:
         config |= asked
     if entry.name == "objective.explore":
-        config["holdout"] = {"explore_share": 0.1}
+        config["model"] = "somewhere"
     with pytest.raises(ConfigError) as refused:
         run_date(as_config(config), DAY)
     assert f"{entry.name}: {entry.instead}" in str(refused.value)
