@@ -194,4 +194,6 @@ def test_further_columns_stand_in_the_configuration_and_can_be_learned_from(
     done = call(monkeypatch, capsys, *words)
     assert done.code == 0, done.err
     (model,) = Path("models").glob("2026-*/model.json")
-    assert "log1p(重量kg)" in model.read_text("utf-8")
+    risk = json.loads(model.read_text("utf-8"))["risk"]["complaint"]
+    assert {"log1p(重量kg)", "log1p(station distance)"} <= {*risk["slopes"]}
+    assert "会员等级" in risk["levels"]
