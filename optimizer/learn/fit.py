@@ -111,7 +111,7 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     past = read_history(history, config, window, MOST_BESIDE)
     require_ripe(past, config)
     _refuse_leaks(past, config)
-    frame, young = past.frame, past.young(*asked(config))
+    frame, young = past.frame, past.young(*asked(config, past.absent))
     if frame["is_premium"].all():
         comparable(frame, young)
     if not frame["is_premium"].any() and config.learning.prior is None:
@@ -323,7 +323,7 @@ def _warnings(
     """Warnings to look at before a night uses the model."""
     import polars as pl
 
-    young = past.young(*asked(config))
+    young = past.young(*asked(config, past.absent))
     found = [*past.warnings, *(data.warnings if data is not None else ())]
     if data is None:
         found += [warn("EFFECT_IS_PRIOR"), *what_waits(young.premium)]
