@@ -44,6 +44,7 @@ def repetition(
     world: str, seed: int, num_nights: int, sizes: dict[str, int]
 ) -> dict[str, Any]:
     """Nights of one platform by what was stated, and the intervals of their effects."""
+    from optimizer.errors import DataError
     from optimizer.simulate.dates import START
 
     start = time.process_time()
@@ -71,7 +72,10 @@ def repetition(
         if wait:
             day = START + dt.timedelta(num_nights + EARLY_DAYS)
             history = worlds.reveal(platform, past, day)
-            early = worlds.measured(platform, history, past, settings, day)
+            try:
+                early = worlds.measured(platform, history, past, settings, day)
+            except DataError:  # no parcel of the experiment is ripe
+                early = []
     return {
         "world": world,
         "seed": seed,

@@ -46,7 +46,7 @@ from optimizer.build.night_lookups import (
 )
 from optimizer.build.option_join import make_finder, orders_of_options
 from optimizer.build.order_day import service_day
-from optimizer.build.sendable import is_sendable
+from optimizer.build.sendable import is_sendable, without_unsendable
 from optimizer.build.service_days import rows_tonight
 from optimizer.build.side_constraints import NightInputs
 from optimizer.build.unseen_names import CARRIER, UnseenNames, known_names
@@ -527,7 +527,7 @@ def _encode_single(
             given, frame = frame, fill_orders(frame, by.model)
             by.see(source, frame)
             batch = encode.encode_orders(frame, coder, words)
-            batch = _left_out(frame, batch, by)
+            batch = without_unsendable(frame, batch, by.params.roster, by.outboxes)
             batch, own = encode.encode_own_carrier(frame, batch, coder, first, words)
             options.append(own)
             bare = frame.with_columns(given.select(*PREMIUM_PROBS))
@@ -775,17 +775,6 @@ class _OptionBatch:
         filled = fill_options(self.frame, self.order, self.standard, shares, model)
         options, _ = encode.encode_options(filled, self.order, self.basis, self.coder)
         return take(options, self.keep)
-
-
-def _left_out(frame: pl.DataFrame, batch: OrderArrays, by: _By) -> OrderArrays:
-    """Close orders whose carrier is of the roster, and that no outbox takes with it."""
-    if not by.outboxes:
-        return batch
-    ids = frame["order_id"], frame["merchant_id"], frame["carrier_id"]
-    is_active = frame["carrier_id"].is_in([*by.params.roster]).to_numpy()
-    is_left = is_active & ~is_sendable(by.outboxes, *ids)
-    is_left &= batch.status == encode.OPEN
-    return batch.with_status(is_left, Reason.NOT_DELIVERABLE)
 
 
 def _sendable_options(

@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.build.encode import OPEN
 from optimizer.contracts.platforms import FORMULA_START, PLATFORMS
+from optimizer.model.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import polars as pl
     from numpy.typing import NDArray
 
+    from optimizer.build.encode import OrderArrays
     from optimizer.config.sinks import Outbox
 
 
@@ -65,3 +68,30 @@ def is_sendable(
     is_formula |= merchant_id.str.contains(FORMULA_START)
     taken = carrier_id.is_in(in_csv) & (~is_formula | carrier_id.is_in(in_lines))
     return taken.fill_null(value=False).to_numpy()
+
+
+def without_unsendable(
+    frame: pl.DataFrame,
+    orders: OrderArrays,
+    roster: Iterable[str],
+    outboxes: Sequence[Outbox],
+) -> OrderArrays:
+    """
+    Close orders whose carrier is of the roster, and that no outbox takes with it.
+
+    Parameters
+    ----------
+    frame, orders
+        A batch of orders that each name their carrier, and the same encoded.
+    roster
+        Carriers that are active on the date.
+    outboxes
+        Those that are configured.
+    """
+    if not outboxes:
+        return orders
+    ids = frame["order_id"], frame["merchant_id"], frame["carrier_id"]
+    is_active = frame["carrier_id"].is_in([*roster]).to_numpy()
+    is_left = is_active & ~is_sendable(outboxes, *ids)
+    is_left &= orders.status == OPEN
+    return orders.with_status(is_left, Reason.NOT_DELIVERABLE)

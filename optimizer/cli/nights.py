@@ -190,6 +190,8 @@ def rollback(
 
 #: Exit code of ``status`` for a date that has no night.
 NO_NIGHT = 5
+#: Failed runs of a date that ``status`` lists.
+NUM_FAILURES = 3
 
 
 def status(
@@ -206,8 +208,17 @@ def status(
     """
     settings, day = night_settings(night, config, date)
     from optimizer.night.past_nights import status as find_status
+    from optimizer.telemetry.failures import last_failures
 
     found = find_status(settings, day)
+    failed = last_failures(
+        str(settings.output), NUM_FAILURES, dt.date.fromisoformat(found["date"])
+    )
+    found["failures"] = [
+        {"at_utc": one.at.isoformat()}
+        | {"exit_code": one.exit_code, "message": one.message}
+        for one in failed
+    ]
     is_there = "published" if found["is_published"] else "not published"
     lines = [f"{found['date']}: {is_there}"]
     if found["is_published"]:
@@ -219,6 +230,11 @@ def status(
         lines.append("  the state database does not have it yet; the next run adds it")
     if found["is_running"]:
         lines.append("  a run holds the date now")
+    lines += [
+        f"  failed   {one.at:%Y-%m-%d %H:%M} UTC with exit code {one.exit_code}: "
+        f"{one.message}"
+        for one in failed
+    ]
     lines.append(f"  {counted(len(found['versions_kept']), 'version')} kept")
     print_result(found, "\n".join(lines), as_json)
     if not found["is_published"]:

@@ -129,12 +129,13 @@ def _cells(frame: pl.DataFrame, rules: Rules) -> dict[str, Any]:
     is_way = frame["is_option"].to_numpy()
     ways, order = frame.filter(is_way), position[is_way]
     status = named["status"].to_numpy().astype(np.uint8)
-    has_way = np.bincount(order, minlength=len(named)) > 0
-    has_row = np.bincount(
-        position[frame["carrier_id"].is_not_null().to_numpy()], minlength=len(named)
-    )
-    status[(status == OPEN) & (has_row == 0)] = Reason.NO_OPTION
-    status[(status == OPEN) & ~has_way] = Reason.CARRIER_INACTIVE
+    for is_such, reason in (
+        (frame["carrier_id"].is_not_null().to_numpy(), Reason.NO_OPTION),
+        (frame["is_active"].to_numpy(), Reason.CARRIER_INACTIVE),
+        (is_way, Reason.NOT_DELIVERABLE),
+    ):
+        has_such = np.bincount(position[is_such], minlength=len(named)) > 0
+        status[(status == OPEN) & ~has_such] = reason
     is_open = status == OPEN
     leaf, places = _leaves(ways, rules)
     names = io.BytesIO()

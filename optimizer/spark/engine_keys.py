@@ -203,6 +203,7 @@ REFUSED_KEYS = (
     Refused(
         "outbox",
         f"a platform's file is one file; {LOCAL}, or make it from recommendations",
+        only_far=True,
     ),
 )
 #: Keys that change nothing.

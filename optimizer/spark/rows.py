@@ -16,6 +16,7 @@ from optimizer.build.learned_probabilities import (
     fill_orders,
     order_shares,
 )
+from optimizer.build.sendable import is_sendable, without_unsendable
 from optimizer.build.unseen_names import known_names, unseen_by_row
 from optimizer.config import objective_on
 from optimizer.errors import DataError, OptimizerError, counted
@@ -52,11 +53,12 @@ OPTION_ROWS = (
     "order_id string, carrier_id string, outlet_id string, "
     f"complaint_prob_premium double, return_prob_premium double, {BROKEN}"
 )
-#: An order with one way to carry it, valued; ``is_option`` where it may be used.
+#: An order with one way to carry it, valued; whether its carrier is ``is_active``, and
+#: ``is_option`` where it may be used.
 VALUED_ROWS = (
     "order_id string, merchant_id string, region_id string, carrier_id string, "
     "outlet_id string, key bigint, status int, ineligible_reason string, "
-    "saving bigint, is_option boolean, unseen string"
+    "saving bigint, is_active boolean, is_option boolean, unseen string"
 )
 #: Column of a message for the driver: executors raise nothing that a person caused.
 FAILED = "\0failed"
@@ -149,6 +151,8 @@ def check_orders(
         saving = np.zeros(len(frame), np.int64)
         shares = {}
         if not is_choice:
+            roster, outboxes = rules.policy.carriers, rules.config.outbox
+            orders = without_unsendable(frame, orders, roster, outboxes)
             orders, options = encode.encode_own_carrier(frame, orders, coder, 0)
             saving[options.order] = options.saving
         elif rules.model is not None:
@@ -237,9 +241,14 @@ def value_options(
             continue
         saving, is_active = _values(frame, coder, rules.model)
         is_option = is_active & (frame["status"].to_numpy() == encode.OPEN)
+        ids = frame["order_id"], frame["merchant_id"], frame["carrier_id"]
+        is_option &= is_sendable(rules.config.outbox, *ids)
         outlet = pl.coalesce("option_outlet_id", "outlet_id")
         valued = frame.with_columns(
-            _series("saving", saving), _series("is_option", is_option), outlet_id=outlet
+            _series("saving", saving),
+            _series("is_active", is_active),
+            _series("is_option", is_option),
+            outlet_id=outlet,
         )
         yield from in_schema(valued, VALUED_ROWS)
 

@@ -128,7 +128,8 @@ def prepare(
     good, cached = checked.filter(is_good), [checked]
     quarantine, num_rows = _broken(checked, "orders"), {"orders": sum(counts)}
     if options is None:
-        valued = good.withColumn("is_option", F.col("status") == int(OPEN))
+        is_open = F.col("status") == int(OPEN)
+        valued = good.withColumns({"is_active": is_open, "is_option": is_open})
     else:
         ways, num_ways = _checked_options(options, sources["options"], rules)
         cached.append(ways)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections import Counter
@@ -14,6 +15,7 @@ from optimizer.contracts.headline import SAVINGS, by_mean
 from optimizer.errors import OptimizerError
 from optimizer.telemetry import logs
 from optimizer.telemetry.alerts import Alert, find_alerts, read_alerts
+from optimizer.telemetry.failures import record_failure
 from optimizer.telemetry.lineage import write_event
 from optimizer.telemetry.metrics import write_metrics
 
@@ -87,12 +89,15 @@ def watched(
         report = work(tell)
     except BaseException as raised:
         error = raised
-        code = error.exit_code if isinstance(error, OptimizerError) else 1
+        code = _exit_code(error)
         spent, none = time.perf_counter() - started, Counter[str]()
         if metrics is not None:
             _try(lambda: write_metrics(metrics, day, code, spent, None, none))
         if lineage is not None:
             _try(lambda: write_event(lineage, "FAIL", day, error=error))
+        if config.output is not None and not is_dry:
+            with contextlib.suppress(OptimizerError):  # one error is told, not two
+                record_failure(config.output, day, code, error)
         raise
     alerts = _alerts(config, day, report)
     for alert in alerts:
@@ -104,6 +109,15 @@ def watched(
         _try(lambda: write_event(lineage, "COMPLETE", day, report))
     logger.info("run ended", extra=about | _told(report, spent))
     return WatchedRun(report, tuple(alerts))
+
+
+def _exit_code(error: BaseException) -> int:
+    """As the program leaves with it."""
+    if isinstance(error, OptimizerError):
+        return error.exit_code
+    if isinstance(error, SystemExit) and isinstance(error.code, int):
+        return error.code
+    return 130 if isinstance(error, KeyboardInterrupt) else 1
 
 
 def _told(report: RunReport, seconds: float) -> dict[str, object]:

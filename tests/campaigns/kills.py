@@ -31,8 +31,8 @@ from tests.support.days import make_days
 
 DAYS = ["2026-11-22", "2026-11-23", "2026-11-24"]
 LAST = DAYS[-1]
-#: What differs between two undisturbed runs: locks, and copies that SQLite keeps.
-_OF_NO_MATTER = (".locks", "-journal")
+#: What differs between undisturbed runs: locks, copies that SQLite keeps, and failures.
+_OF_NO_MATTER = (".locks", "-journal", ".failures")
 #: Tables of a night that say when or from which run it was made.
 _OF_TIME = ("nights.parquet", "run.json", "report.html", "audit.sql")
 

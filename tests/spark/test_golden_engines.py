@@ -24,11 +24,14 @@ from optimizer.spark.engine_keys import (
 )
 from optimizer.telemetry.watch import watched
 from optimizer.verify.night import verify_night
-from tests.support.engine_nights import ENGINE_NIGHTS, after_others
+from tests.support.engine_nights import ENGINE_NIGHTS as FIRST_NIGHTS
+from tests.support.engine_nights import after_others
+from tests.support.engine_nights_more import MORE_NIGHTS
 from tests.support.spark_cluster import JVM
 from tests.support.system_tools import needs
 
 DAY = dt.date(2026, 11, 22)
+ENGINE_NIGHTS = FIRST_NIGHTS | MORE_NIGHTS
 ALONE = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
@@ -114,6 +117,19 @@ def assert_equal_nights(alone, there):
         assert record["outputs"][key] == other["outputs"][key]
 
 
+def assert_equal_outboxes(config):
+    """What platforms get of a night, byte for byte, with what they do not take."""
+    for box in config.get("outbox", ()):
+        sent = Path(box["to"].format(date=DAY))
+        files = [sent, sent.with_name(f"{sent.stem}.refused{sent.suffix}")]
+        for file in files:
+            local, spark = (
+                file.with_name(file.name.replace("ENGINE", engine)).read_bytes()
+                for engine in ("local", "spark")
+            )
+            assert local == spark, file
+
+
 @pytest.fixture(scope="module")
 def spark():
     """A session in one process: what is asked here needs no second machine."""
@@ -138,6 +154,7 @@ def test_both_engines_publish_the_same_bytes(spark, tmp_path, name):
     config = ENGINE_NIGHTS[name](tmp_path)
     alone, there = published(config, "local"), published(config, "spark")
     assert_equal_nights(alone, there)
+    assert_equal_outboxes(config)
     assert verify_night(there[0]).findings == ()
     chosen = pl.read_parquet(there[0] / "recommendations.parquet")["order_id"][0]
     own = as_config(config | {"output": f"{config['output']}-spark"})

@@ -139,7 +139,9 @@ def assert_as_alone(tables, found):
     ):
         by_name = pl.DataFrame(of_blocks, schema_overrides=table.schema)
         assert by_name.sort(keys).equals(table.select(by_name.columns).sort(keys))
-    fixed = pl.col("reason").is_in(["CARRIER_INACTIVE", "NO_SAVING", "CAP_ZERO"])
+    fixed = pl.col("reason").is_in(
+        ["CARRIER_INACTIVE", "NOT_DELIVERABLE", "NO_SAVING", "CAP_ZERO"]
+    )
     decisions, expected = found[3].select(alone.decisions.columns), alone.decisions
     margins = pl.selectors.starts_with("margin")
     same = decisions.filter(fixed).drop(margins), expected.filter(fixed).drop(margins)
@@ -204,6 +206,31 @@ def test_orders_without_an_active_carrier_never_get_to_the_solver(has_choice):
     found = solve(tables, 3)
     assert_as_alone(tables, found)
     assert 10 < found[3]["reason"].to_list().count("CARRIER_INACTIVE") < 90
+
+
+@pytest.mark.parametrize("has_choice", [False, True])
+def test_orders_that_no_outbox_takes_never_get_to_the_solver(has_choice):
+    """One carrier of three is of no platform, one order in seven a formula in CSV."""
+    tables = random_tables(4, num_orders=140, has_choice=has_choice)
+    policy = tables.config["policy"][0] | {"carriers": ["yunda", "yuantong", "nobody"]}
+    box = {"platform": "douyin", "format": "csv", "to": "douyin-{date}.csv"}
+    renamed = (
+        pl.col("carrier_id").replace({"zhongtong": "nobody"}),
+        pl.when(pl.col("order_id").str.ends_with("7"))
+        .then(pl.format("-{}", "order_id"))
+        .otherwise("order_id")
+        .alias("order_id"),
+    )
+    orders = tables.orders.with_columns(renamed[1:] if has_choice else renamed)
+    tables = replace(
+        tables,
+        orders=orders,
+        options=tables.options.with_columns(renamed) if has_choice else None,
+        config=tables.config | {"policy": [policy], "outbox": [box]},
+    )
+    found = solve(tables, 3, 2)
+    assert_as_alone(tables, found)
+    assert 10 < found[3]["reason"].to_list().count("NOT_DELIVERABLE") < 90
 
 
 SLOTS = {

@@ -82,7 +82,8 @@ def make_blocks(tables, num_blocks, num_parts=1):
         valued = value_options(both.to_arrow().to_batches(), rules)
         rows = pl.from_arrow(pa.Table.from_batches(valued))
     else:
-        rows = rows.with_columns(is_option=pl.col("status") == 255)
+        is_open = pl.col("status") == 255
+        rows = rows.with_columns(is_active=is_open, is_option=is_open)
     names = sorted(rows["merchant_id"].unique())
     first = {name: at % num_blocks for at, name in enumerate(names)}
     part = pl.col("key").reinterpret(signed=False) % num_parts

@@ -22,7 +22,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from optimizer.config import as_config, load_config
 from optimizer.job import run_date
 from optimizer.telemetry import alerts as alerting
+from optimizer.telemetry import failures
 from optimizer.telemetry.alerts import find_alerts, merchants_that_split
+from optimizer.telemetry.failures import last_failures, record_failure
+from optimizer.telemetry.watch import watched
+from tests.support.desk import ask_desk, seen
 from tests.support.small_night import DAY, Call, SmallNight, call
 
 COMMAND = "from optimizer.cli.main import main; main()"
@@ -425,3 +429,57 @@ def test_alerts_stand_in_the_summary_for_people(inputs_only: SmallNight, cli):
     assert "  alert      2 of 2,000 rows of orders are in quarantine" in said
     assert "tell whoever makes the table" in said
     assert "  evidence   link 1, " in said
+
+
+def test_a_run_that_fails_is_told_in_the_morning(
+    published: SmallNight, cli: Callable[..., Call], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Beside the nights, in `status` and at the desk: when, how, and what it said; a dry
+    run and one that succeeds leave no line, one that is stopped does; a line that is
+    broken is passed over, and the file stays bounded.
+    """
+    output, file = published.runs, failures.FILE_NAME
+    assert last_failures(str(output), 9) == []
+    orders = published.input("orders")
+    whole = orders.read_bytes()
+    orders.write_bytes(b"no table")
+    assert cli(*RUN, "--force", "--dry-run").code == 3
+    assert not (output / file).exists()
+    assert cli(*RUN, "--force").code == 3
+    orders.write_bytes(whole)
+    assert cli(*RUN, "--force").code == 0
+    (one,) = last_failures(str(output), 9)
+    assert (one.day, one.exit_code) == (DAY, 3)
+    assert "orders.parquet" in one.message
+    told = cli("status", "--config", "config.yaml", "--date", DAY)
+    assert f"failed   {one.at:%Y-%m-%d %H:%M} UTC with exit code 3: {one.message}" in (
+        told.out
+    )
+    page = seen(ask_desk(published), "/health").plain
+    assert "Runs that failed" in page
+    assert one.message[:60] in page
+    with (output / file).open("a") as lines:
+        lines.write("{broken\n[]\n")
+    for error in (KeyboardInterrupt(), SystemExit(143)):
+        with pytest.raises(type(error)):
+            watched(load_config(published.config), DAY, _raise(error))
+    newest = last_failures(str(output), 9)
+    assert [one.exit_code for one in newest] == [143, 130, 3]
+    assert newest[0].message == "it was stopped"
+    assert last_failures(str(output), 9, DAY + dt.timedelta(1)) == []
+    monkeypatch.setattr(failures, "MAX_BYTES", 4_000)
+    for number in range(100):
+        record_failure(str(output), DAY, 1, ValueError(f"number {number}"))
+        assert (output / file).stat().st_size < 4_200
+    assert [one.message for one in last_failures(str(output), 2)] == [
+        "number 99",
+        "number 98",
+    ]
+
+
+def _raise(error: BaseException) -> Callable[..., Any]:
+    def work(_tell: object) -> Any:
+        raise error
+
+    return work

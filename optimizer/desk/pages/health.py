@@ -16,6 +16,7 @@ from optimizer.errors import OptimizerError
 from optimizer.night.folders import root_of
 from optimizer.night.inputs import configured_paths
 from optimizer.night.past_nights import status
+from optimizer.telemetry.failures import last_failures
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -73,6 +74,7 @@ def health_page(desk: Desk, request: Request) -> str:
         request,
         "health.html.j2",
         runs=lines[: -NUM_RUNS - 1 : -1],
+        failures=last_failures(str(desk.config.output), NUM_RUNS),
         now=now,
         due=due.isoformat(),
         is_published=any(line.day == due for line in lines),

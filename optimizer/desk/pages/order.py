@@ -60,7 +60,7 @@ def order_view(desk: Desk, request: Request, shared: SharedLink | None) -> str:
         order=order,
         day=night.day.isoformat(),
         merchant=merchant,
-        words=sentence(order, merchant, code_of(request)),
+        words=_alone(sentence(order, merchant, code_of(request))),
         record=night.record,
         shared=shared,
         link=request.query_params.get("link"),
@@ -86,7 +86,7 @@ def proof_page(
         request,
         "proof.html.j2",
         found=found,
-        words=sentence(order, merchant, code),
+        words=_alone(sentence(order, merchant, code)),
         data=escape(json.dumps(found, ensure_ascii=False, indent=1, default=str)),
         root=json.loads(found["proof"]["chain"][0]["text"])["decisions"]["root"],
     )
@@ -97,6 +97,12 @@ def proof_page(
         ("Content-Security-Policy", policy),
     )
     return Answer(200, text.encode("utf-8", "replace"), headers)
+
+
+def _alone(words: str) -> str:
+    """A sentence that stands alone, not behind the order's name."""
+    end = "。" if words[0] > "\u2e7f" else "."
+    return f"{words[0].upper()}{words[1:]}{end}"
 
 
 def _asked_order(
