@@ -280,12 +280,14 @@ PLANTED: dict[str, list[tuple[Change, str]]] = {
     "other facts": [
         (_saying("PROMISED_BEFORE", realised_cny="2,000.50"), "realised_cny is 1,400"),
         (_saying("MODEL_AGE", num_days=1), "num_days is 2, not 1"),
-        (_saying("HISTORY_LEAKS", share="0.501"), "share is 0.996, not 0.501"),
         (_saying("KEPT_AS_POOL", share="1.000"), "share is 0.880, not 1.000"),
     ],
     "a history without fault": [
         (_without("HISTORY_LEAKS"), "HISTORY_LEAKS (complaint) is left out"),
         (_saying("YOUNG_COUNTED", num_rows=1), "(return): num_rows is 40, not 1"),
+    ],
+    "another leak": [
+        (_saying("HISTORY_LEAKS", share="0.501"), "share is 0.996, not 0.501"),
     ],
     "a surer effect": [
         (_saying("EFFECT_WEIGHED", low="0.540"), "(return): low is 0.452, not 0.540"),
