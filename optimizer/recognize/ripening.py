@@ -89,9 +89,14 @@ def ripening(history: Proposal | None, night: str, *, counts_returns: bool) -> R
     num_old = 0 if dates is None else int((dates <= last).sum())
     # Rows after the sample may be older.
     is_waited_for = num_old >= _LEAST_OLD or not history.sample.is_whole
-    num_seen = len(history.sample.rows)
-    label = history.sample.label
-    return Ripening(days, (), num_old, num_seen, label, night, is_waited_for)
+    return Ripening(
+        days,
+        num_old=num_old,
+        num_seen=len(history.sample.rows),
+        label=history.sample.label,
+        night=night,
+        is_waited_for=is_waited_for,
+    )
 
 
 def _telling(history: Proposal) -> Iterator[str]:
