@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.support.system_tools import needed_by
-from tests.support.workers import SERVERS, group_of
+from tests.support.workers import ONE_THREAD, SERVERS, group_of, pytest_configure
 
 ROOT = Path(__file__).parents[1]
 ROOMS = sorted(path.parent.name for path in (ROOT / "optimizer").glob("*/__init__.py"))
@@ -22,6 +23,17 @@ def test_all_tests_of_a_server_share_a_worker(request: pytest.FixtureRequest) ->
     for item in request.session.items:
         for server in SERVERS.keys() & set(needed_by(item)):
             assert group_of(item.nodeid) in {server, *ALONE}, item.nodeid
+
+
+def test_a_worker_has_one_thread_for_linear_algebra(
+    monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
+) -> None:
+    """It is so where nothing else is said, and what is said is left."""
+    monkeypatch.setenv(ONE_THREAD[0], "7")
+    for name in ONE_THREAD[1:]:
+        monkeypatch.delenv(name)
+    pytest_configure(pytestconfig)
+    assert [os.environ[name] for name in ONE_THREAD] == ["7", "1", "1"]
 
 
 def marks_of(tree: ast.Module | ast.FunctionDef) -> set[str]:

@@ -294,7 +294,7 @@ def test_orders_that_are_alike_are_chosen_as_on_one_machine(levels, has_choice):
     same parcels go with the same carriers, in whatever blocks merchants are.
     """
     draw, carriers = np.random.default_rng(levels), ["yunda", "zhongtong", "yuantong"]
-    for _ in range(4):
+    for _ in range(2):
         orders = [
             (
                 f"order-{number}",

@@ -34,6 +34,9 @@ SERVERS = {
 }
 #: A file system in memory, where flushing a file costs nothing; tests flush thousands.
 MEMORY, ENOUGH = Path("/dev/shm"), 4 << 30
+#: How many threads libraries of linear algebra start, which read it as they load:
+#: workers, and the processes that tests start, inherit it.
+ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def group_of(node_id: str) -> str:
@@ -65,7 +68,14 @@ def longest_first(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Put the tests' folders into memory where there is enough of it."""
+    """
+    Give each worker one thread for linear algebra, and its folders in memory.
+
+    Threads of several workers on the same cores spin while they wait for one another:
+    what is learned took several times as long.
+    """
+    for name in ONE_THREAD:
+        os.environ.setdefault(name, "1")
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ENOUGH:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
