@@ -16,7 +16,7 @@ from optimizer.build.learned_model import BEFORE_ANY_NIGHT, HARMS
 from optimizer.build.lower_bound import NUM_ERRORS
 from optimizer.build.unseen_names import CARRIER, known_names
 from optimizer.config import objective_on
-from optimizer.contracts.warnings import share_text, some, warn
+from optimizer.contracts.warnings import rate_text, share_text, some, warn
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -152,7 +152,7 @@ def _of_risks(model: LearnedModel, config: Config) -> list[CodedWarning]:
         risk = model.risk[harm]
         if _counts(harm, config) and not risk.slopes and not any(risk.levels.values()):
             share = 1 / (1 + math.exp(-risk.intercept))
-            found.append(warn("RISK_TAKEN", harm=harm, share=share_text(share)))
+            found.append(warn("RISK_TAKEN", harm=harm, share=rate_text(share)))
     return found
 
 

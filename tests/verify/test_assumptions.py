@@ -29,10 +29,10 @@ from optimizer.build.learned_model import (
 )
 from optimizer.build.model_file import model_text, named
 from optimizer.config import Config, as_config
-from optimizer.contracts.warnings import CodedWarning, read_warning
+from optimizer.contracts.warnings import CodedWarning, rate_text, read_warning, warn
 from optimizer.errors import ConfigError
 from optimizer.replay.run import verify_run
-from optimizer.verify.assumed import _chance
+from optimizer.verify.assumed import _chance, _rate
 from optimizer.verify.engine import state_again
 from optimizer.verify.night import verify_night
 from tests.support.night_variants import Variant, settings, simulated
@@ -411,3 +411,13 @@ def _at_random(explore: str, rules: dict[str, str]) -> tuple[Config, CodedWarnin
     config["objective"] |= {"explore": explore}
     made = as_config(config)
     return made, _left_to_chance(made)
+
+
+def test_a_rate_of_few_in_ten_thousand_is_no_nothing() -> None:
+    """A rate below 1 % has two digits, and both statements write the same ones."""
+    rates = [0.5 / (num + 1) for num in (*range(1, 300), 2_000, 10**6)]
+    for rate in [*rates, 0.00995, 0.0099499, 0.01, 0.0005, 1e-7, 0.25]:
+        assert rate_text(rate) == _rate(rate)
+        assert float(rate_text(rate)) == pytest.approx(rate, rel=0.06)
+    said = warn("RISK_TAKEN", harm="complaint", share=rate_text(0.000249))
+    assert "is 0.025% (complaint)" in str(said)
