@@ -30,7 +30,7 @@ OTHER = {"json", "python", "sql", "text", "yaml", "yml", "{toctree}"}
 #: Commands that are not run here, by how they begin, and why.
 ELSEWHERE = {
     "make run": "the first step of CI",
-    "make test": "the second step of CI; it runs this",
+    "make test": "its parts are steps of CI; one runs this",
     "spark-submit --master spark://": "a cluster; its program is called below",
     "pip install '.[": "make wheel installs it; test_dependencies.py has the extras",
     "pip install --": "the lock and a folder of wheels; make test and make wheel do",
