@@ -69,6 +69,10 @@ class Risk(_Part):
     fills: dict[str, Finite] = {}
 
 
+#: Of a harm that is not known and costs nothing.
+NO_RISK = Risk(intercept=-100.0, slopes={}, levels={})
+
+
 class Tree(_Part):
     """
     A regression tree as lists, a node in each place; node 0 is the root.
@@ -281,3 +285,7 @@ class LearnedModel(_Part):
     def last_day(self) -> dt.date:
         """The last date of the history."""
         return dt.date.fromisoformat(self.last_date)
+
+    def is_known(self, harm: str) -> bool:
+        """Whether anything is known of a harm; one that costs nothing need not be."""
+        return self.risk[harm] != NO_RISK

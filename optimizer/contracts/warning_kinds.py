@@ -547,7 +547,7 @@ _ASSUMPTIONS: dict[str, WarningKind] = {
     "SAVING_IF_LOW": _about(
         "were the effect at the lower end of its interval (95 %), {lost_cny} CNY of "
         "what the plan saves would go: {low_cny} CNY instead of {saving_cny} CNY, fees "
-        "counted",
+        "counted; parcels of the plan that are kept back count, explored ones do not",
         lost_cny="text",
         low_cny="text",
         saving_cny="text",

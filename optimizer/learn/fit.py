@@ -11,6 +11,7 @@ from optimizer.build.costs import costs_of
 from optimizer.build.learned_model import (
     FORMAT,
     HARMS,
+    NO_RISK,
     Leak,
     LearnedModel,
     Risk,
@@ -59,7 +60,7 @@ from optimizer.learn.models_folder import in_force
 from optimizer.learn.one_thread import on_one_thread
 from optimizer.learn.overlap import Comparable, comparable, drawn_together
 from optimizer.learn.promise import promise_alerts, promises, stated_kept_share
-from optimizer.learn.rates import NO_RISK, known_risks
+from optimizer.learn.rates import known_risks
 from optimizer.learn.risk import (
     OUTCOME_OF,
     CrossFit,
