@@ -157,8 +157,8 @@ def _not_read(content: bytes) -> str:
 def model_text(model: LearnedModel) -> str:
     """Write a model so that equal models are equal bytes."""
     found = model.model_dump(mode="json")
-    for name in ("num_waiting", "pooled", "realised"):
-        if found[name] is None:
+    for name in ("num_waiting", "pooled", "realised", "leaks", "young"):
+        if found[name] in (None, []):
             del found[name]  # models of before have none, and other bytes
     return _text(found)
 

@@ -189,7 +189,18 @@ def _stated(
             yield "MODEL_AGE", {"num_days": days.days, "last_night": last}
         if model.get("num_waiting"):
             yield "ROWS_WAITED", {"num_rows": model["num_waiting"]}
+        yield from _alarms(model, harms)
     yield _chance(config)
+
+
+def _alarms(model: Any, harms: Sequence[str]) -> Iterator[_Said]:
+    """What the model's file says of its history, for harms that cost something."""
+    for one in model.get("young", ()):
+        if one["harm"] in harms:
+            yield "YOUNG_COUNTED", dict(one)
+    for one in model.get("leaks", ()):
+        if one["harm"] in harms:
+            yield "HISTORY_LEAKS", {**one, "share": _three(one["share"])}
 
 
 def _return_costs(config: Mapping[str, Any]) -> bool:

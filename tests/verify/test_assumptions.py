@@ -18,12 +18,14 @@ from optimizer.build.learned_model import (
     Doubt,
     Effect,
     Forest,
+    Leak,
     LearnedModel,
     Pooled,
     Promise,
     Realised,
     Risk,
     Tree,
+    Young,
 )
 from optimizer.build.model_file import model_text, named
 from optimizer.config import Config, as_config
@@ -123,6 +125,11 @@ def _model(learner: str) -> LearnedModel:
         promises=promises,
         learner=learner,
         num_waiting=12,
+        young=[
+            Young(harm=harm, num_rows=40, num_parcels=900, num_days=14)
+            for harm in HARMS
+        ],
+        leaks=[Leak(harm="complaint", column="category_id", share=0.9956)],
         pooled=dict.fromkeys(HARMS, known),
         realised=Realised(
             num_parcels=1_200,
@@ -195,7 +202,10 @@ def test_what_a_night_assumes_is_stated_again(
     assert "The last 14 of 20 nights are listed." in shown
     assert ("EFFECT_BY_ORDER" in codes) == (learner != "stated-risk")
     rest = ["KEPT_MEASURED", "KEPT_AS_POOL", "MODEL_AGE", "ROWS_WAITED"]
-    assert codes[-6:] == [*rest, "HELD_AT_RANDOM", "SAVING_IF_LOW"]
+    rest += ["YOUNG_COUNTED", "YOUNG_COUNTED", "HISTORY_LEAKS"]
+    assert codes[-9:] == [*rest, "HELD_AT_RANDOM", "SAVING_IF_LOW"]
+    assert "40 of 900 parcels of the history, at most 14 days old" in shown
+    assert "LEAK: in the history category_id told of nearly every parcel" in shown
     values = _if_low(record)
     low, saving = (float(values[n].replace(",", "")) for n in ("low_cny", "saving_cny"))
     assert low < saving
@@ -271,6 +281,13 @@ PLANTED: dict[str, list[tuple[Change, str]]] = {
         (_saying("PROMISED_BEFORE", realised_cny="2,000.50"), "realised_cny is 1,400"),
         (_saying("MODEL_AGE", num_days=1), "num_days is 2, not 1"),
         (_saying("KEPT_AS_POOL", share="1.000"), "share is 0.880, not 1.000"),
+    ],
+    "a history without fault": [
+        (_without("HISTORY_LEAKS"), "HISTORY_LEAKS (complaint) is left out"),
+        (_saying("YOUNG_COUNTED", num_rows=1), "(return): num_rows is 40, not 1"),
+    ],
+    "another leak": [
+        (_saying("HISTORY_LEAKS", share="0.501"), "share is 0.996, not 0.501"),
     ],
     "a surer effect": [
         (_saying("EFFECT_WEIGHED", low="0.540"), "(return): low is 0.452, not 0.540"),
