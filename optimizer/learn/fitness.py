@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from optimizer.config import Config
-    from optimizer.learn.history import Window
+    from optimizer.learn.window import Window
 
 
 def fit_to_learn(frame: pl.DataFrame, config: Config, window: Window) -> pl.DataFrame:

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.io.cells import CellRules
     from optimizer.io.read import Source
-    from optimizer.learn.history import Window
     from optimizer.learn.repeats import Seen
+    from optimizer.learn.window import Window
 
 #: What happened to a parcel: columns that an export may lack.
 RECORDED = ("complaint", "logistics_return", "complaint_reason", "claim_cny")
