@@ -39,10 +39,20 @@ class Ours:
         values may be given to each.
     methods
         Methods of all classes, likewise.
+    within
+        Modules of packages that were asked for.
     """
 
     by_module: dict[str, dict[str, bool]] = field(default_factory=dict)
     methods: dict[str, bool] = field(default_factory=dict)
+    within: dict[str, list[str]] = field(default_factory=dict)
+
+    def modules_within(self, package: str) -> list[str]:
+        """Modules of a package, looked for once: most calls ask for the same few."""
+        if package not in self.within:
+            start = f"{package}."
+            self.within[package] = [m for m in self.by_module if m.startswith(start)]
+        return self.within[package]
 
 
 def module_of(path: Path) -> str:
@@ -57,6 +67,12 @@ def read_sources() -> dict[str, ast.Module]:
         for top in OURS
         for path in sorted((ROOT / top).rglob("*.py"))
     }
+
+
+@cache
+def nodes_of(tree: ast.Module) -> list[ast.AST]:
+    """Every node of a source, found once for all that look through it."""
+    return list(ast.walk(tree))
 
 
 def takes_any(node: ast.AST) -> bool:
@@ -76,7 +92,7 @@ def find_ours(sources: dict[str, ast.Module]) -> Ours:
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     for module, tree in sources.items():
         names = ours.by_module.setdefault(module, {})
-        for node in ast.walk(tree):
+        for node in nodes_of(tree):
             if not isinstance(node, ast.ClassDef):
                 continue
             for method in node.body:
@@ -84,7 +100,7 @@ def find_ours(sources: dict[str, ast.Module]) -> Ours:
                     known = ours.methods.get(method.name, False)
                     ours.methods[method.name] = known or takes_any(method)
         # Functions within functions are called by their name in the same module.
-        for node in ast.walk(tree):
+        for node in nodes_of(tree):
             if isinstance(node, kinds) and not is_fixture(node):
                 names[node.name] = names.get(node.name, False) or takes_any(node)
     return ours
@@ -93,7 +109,7 @@ def find_ours(sources: dict[str, ast.Module]) -> Ours:
 def imports_of(tree: ast.Module) -> dict[str, tuple[str, str]]:
     """By local name: the module it comes from, and its name there ("": the module)."""
     found = {}
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 found[alias.asname or alias.name] = (node.module, alias.name)
@@ -124,8 +140,11 @@ def known_in(module: str, name: str, ours: Ours) -> bool | None:
     """What a module or, if it is a package, a module of it defines by a name."""
     if name in ours.by_module.get(module, {}):
         return ours.by_module[module][name]
-    within = [m for m in ours.by_module if m.startswith(module + ".")]
-    found = [ours.by_module[m][name] for m in within if name in ours.by_module[m]]
+    found = [
+        ours.by_module[m][name]
+        for m in ours.modules_within(module)
+        if name in ours.by_module[m]
+    ]
     return any(found) if found else None
 
 
@@ -134,7 +153,7 @@ def calls_without_names(sources: dict[str, ast.Module]) -> list[str]:
     ours, found = find_ours(sources), []
     for module, tree in sources.items():
         imports = imports_of(tree)
-        for node in ast.walk(tree):
+        for node in nodes_of(tree):
             if not isinstance(node, ast.Call):
                 continue
             function, values = node.func, node.args
@@ -158,7 +177,7 @@ def spread_over_kernels(sources: dict[str, ast.Module]) -> list[str]:
     found = []
     for module, tree in sources.items():
         imports = imports_of(tree)
-        for node in ast.walk(tree):
+        for node in nodes_of(tree):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                 continue
             source, _ = imports.get(node.func.id, (module, ""))
@@ -179,7 +198,7 @@ def anonymous_parameters(sources: dict[str, ast.Module]) -> list[str]:
             for target in node.targets
             if isinstance(target, ast.Name)
         }
-        for node in ast.walk(tree):
+        for node in nodes_of(tree):
             if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
             every = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)

@@ -1,4 +1,8 @@
-"""Small campaigns; ``python -m tests.campaigns.NAME`` runs the whole of one."""
+"""
+Small campaigns; ``python -m tests.campaigns.NAME`` runs the whole of one.
+
+Calls that fail are a campaign of their own, in ``night/test_crash.py``.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from tests.campaigns.tally import Tally
-from tests.support.system_tools import needs
 
 ROOT = Path(__file__).parents[1]
 SHORT = """
@@ -44,7 +47,7 @@ def short(name: str, words: str) -> tuple[int, list[str]]:
 @pytest.mark.parametrize(
     ("name", "words", "least"),
     [
-        ("kills", "count=6, seed=3", 6),
+        ("kills", "count=4, seed=8", 4),
         ("mutations", "count=21, seed=3", 21),
         ("swaps", "only='deliveries written over'", 8),
         ("races", "count=1, seed=3", 1),
@@ -55,15 +58,6 @@ def test_a_small_campaign_loses_nothing(name: str, words: str, least: int) -> No
     tried, faults = short(name, words)
     assert faults == []
     assert tried >= least
-
-
-@pytest.mark.slow
-@needs("strace")
-def test_calls_that_fail_lose_nothing() -> None:
-    """Two calls of a run of 400 orders."""
-    tried, faults = short("faults", "num_orders=400, count=2, seed=3")
-    assert faults == []
-    assert tried == 2
 
 
 def test_a_campaign_ends_with_one_where_something_was_lost(

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +30,7 @@ OTHER = {"json", "python", "sql", "text", "yaml", "yml", "{toctree}"}
 #: Commands that are not run here, by how they begin, and why.
 ELSEWHERE = {
     "make run": "the first step of CI",
-    "make test": "the second step of CI; it runs this",
+    "make test": "its parts are steps of CI; one runs this",
     "spark-submit --master spark://": "a cluster; its program is called below",
     "pip install '.[": "make wheel installs it; test_dependencies.py has the extras",
     "pip install --": "the lock and a folder of wheels; make test and make wheel do",
@@ -146,11 +147,17 @@ def inline(pattern: str) -> list[Command]:
     return [command for command in found if re.match(pattern, command.line)]
 
 
-def unknown_words(line: str) -> list[str]:
-    """Words of an ``optimizer`` line that are neither commands nor their options."""
+@cache
+def command_tree() -> Any:
+    """All commands with their options; building the tree takes longer than a look."""
     from optimizer.cli import compare, main, nights, questions  # noqa: F401 - they join
 
-    command: Any = typer.main.get_command(main.app)
+    return typer.main.get_command(main.app)
+
+
+def unknown_words(line: str) -> list[str]:
+    """Words of an ``optimizer`` line that are neither commands nor their options."""
+    command = command_tree()
     unknown, is_value = [], False
     for word in re.sub(r"[][…]|\.\.\.", " ", line).split()[1:]:
         if is_value:

@@ -46,7 +46,7 @@ def imports_of(text: str) -> list[Import]:
         id(inner)
         for node in ast.walk(tree)
         if isinstance(node, functions)
-        or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node))
+        or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
         for inner in ast.walk(node)
     }
     found = []

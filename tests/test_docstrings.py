@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,8 +70,13 @@ class Documented(NamedTuple):
         return {name: text for name, text in found.items() if text}
 
 
-def functions() -> Iterator[Documented]:
+@cache
+def functions() -> tuple[Documented, ...]:
     """Public functions and methods of public modules, and all kernels."""
+    return tuple(_functions())
+
+
+def _functions() -> Iterator[Documented]:
     for path in sorted(ROOT.rglob("*.py")):
         module = path.relative_to(ROOT.parent).with_suffix("")
         tree = ast.parse(path.read_text())

@@ -17,7 +17,7 @@ from tests.support.rights import as_user
 PAGE = Path(__file__).parents[1] / "docs" / "tutorial" / "first-week.md"
 NUM, NUM_MERCHANTS = 4_000, 20
 NIGHTS = [f"2026-11-{day}" for day in range(22, 29)]
-PAST = [f"2026-11-{day:02}" for day in range(10, 20)]
+PAST = [f"2026-10-{day}" for day in range(20, 30)]
 #: What premium removes of the complaints, in truth.
 REMOVED = 0.6
 

@@ -37,7 +37,7 @@ from optimizer.replay.run import verify_run
 from tests.support.examples import examples
 from tests.support.small_night import DAY, snapshot
 
-NUM_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", examples(200).max_examples))
+NUM_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", examples(120).max_examples))
 
 fuzzed = settings(
     max_examples=NUM_EXAMPLES,

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import ast
+import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.system_tools import needed_by
-from tests.support.workers import SERVERS, group_of
+from tests.support.workers import (
+    LONGEST,
+    ONE_THREAD,
+    SERVERS,
+    group_of,
+    longest_first,
+    pytest_configure,
+)
 
 ROOT = Path(__file__).parents[1]
 ROOMS = sorted(path.parent.name for path in (ROOT / "optimizer").glob("*/__init__.py"))
@@ -22,6 +32,41 @@ def test_all_tests_of_a_server_share_a_worker(request: pytest.FixtureRequest) ->
     for item in request.session.items:
         for server in SERVERS.keys() & set(needed_by(item)):
             assert group_of(item.nodeid) in {server, *ALONE}, item.nodeid
+
+
+@dataclass(frozen=True)
+class Collected:
+    """As much of a test as its place depends on."""
+
+    nodeid: str
+    is_slow: bool = False
+
+    def get_closest_marker(self, name: str) -> str | None:
+        """Its only mark."""
+        return name if name == "slow" and self.is_slow else None
+
+
+def test_what_takes_longest_comes_first() -> None:
+    """Servers, the longest files in their order, other slow files, and the rest."""
+    assert all((ROOT / name).is_file() for name in LONGEST)
+    last, first = (Collected(f"{LONGEST[at]}::test_it") for at in (1, 0))
+    server = Collected(f"{SERVERS['postgresql'][1]}::test_it")
+    slow = Collected("tests/io/test_a.py::test_it", is_slow=True)
+    beside, quick = (Collected(f"tests/io/test_{x}.py::test_its") for x in "ab")
+    items: list[Any] = [quick, beside, slow, last, first, server]
+    longest_first(items)
+    assert items == [server, first, last, beside, slow, quick]
+
+
+def test_a_worker_has_one_thread_for_linear_algebra(
+    monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
+) -> None:
+    """It is so where nothing else is said, and what is said is left."""
+    monkeypatch.setenv(ONE_THREAD[0], "7")
+    for name in ONE_THREAD[1:]:
+        monkeypatch.delenv(name)
+    pytest_configure(pytestconfig)
+    assert [os.environ[name] for name in ONE_THREAD] == ["7", "1", "1"]
 
 
 def marks_of(tree: ast.Module | ast.FunctionDef) -> set[str]:

@@ -16,7 +16,7 @@ from optimizer.build.learned_model import BEFORE_ANY_NIGHT, HARMS
 from optimizer.build.lower_bound import NUM_ERRORS
 from optimizer.build.unseen_names import CARRIER, known_names
 from optimizer.config import objective_on
-from optimizer.contracts.warnings import share_text, some, warn
+from optimizer.contracts.warnings import rate_text, share_text, some, warn
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -80,6 +80,7 @@ def assumptions(grounds: Grounds) -> tuple[CodedWarning, ...]:
     found += _of_promises(model, grounds)
     if grounds.model is not None:
         found += _of_history(grounds.model, grounds.day)
+        found += _of_alarms(grounds.model, grounds.config)
     return (*found, _left_to_chance(grounds.config))
 
 
@@ -151,7 +152,7 @@ def _of_risks(model: LearnedModel, config: Config) -> list[CodedWarning]:
         risk = model.risk[harm]
         if _counts(harm, config) and not risk.slopes and not any(risk.levels.values()):
             share = 1 / (1 + math.exp(-risk.intercept))
-            found.append(warn("RISK_TAKEN", harm=harm, share=share_text(share)))
+            found.append(warn("RISK_TAKEN", harm=harm, share=rate_text(share)))
     return found
 
 
@@ -219,6 +220,32 @@ def _of_history(model: LearnedModel, day: dt.date | None) -> list[CodedWarning]:
     if model.num_waiting:
         found.append(warn("ROWS_WAITED", num_rows=model.num_waiting))
     return found
+
+
+def _of_alarms(model: LearnedModel, config: Config) -> list[CodedWarning]:
+    """What was found in the history that makes its risks doubtful."""
+    young = [
+        warn(
+            "YOUNG_COUNTED",
+            harm=one.harm,
+            num_rows=one.num_rows,
+            num_parcels=one.num_parcels,
+            num_days=one.num_days,
+        )
+        for one in model.young
+        if _counts(one.harm, config)
+    ]
+    leaks = [
+        warn(
+            "HISTORY_LEAKS",
+            harm=one.harm,
+            column=one.column,
+            share=share_text(one.share),
+        )
+        for one in model.leaks
+        if _counts(one.harm, config)
+    ]
+    return [*young, *leaks]
 
 
 def _left_to_chance(config: Config) -> CodedWarning:

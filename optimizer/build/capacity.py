@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from optimizer.build.encode import leaf_places
-from optimizer.build.lanes import Place, crossing_rows
+from optimizer.build.lanes import FEW_NAMES, Place, crossing_rows
 from optimizer.config.money import micro_cny
 from optimizer.errors import DataError
+from optimizer.io.kept import Kept
 from optimizer.model.side_constraints import HARD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import polars as pl
     from numpy.typing import NDArray
@@ -142,6 +145,36 @@ def read_capacity(
     return tuple(sorted(rows, key=by_name))
 
 
+class _Same:
+    """A table, equal to itself alone."""
+
+    def __init__(self, table: pl.DataFrame) -> None:
+        self.table = table
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.table is other.table
+
+    def __hash__(self) -> int:
+        return id(self.table)
+
+
+_READ: Kept[tuple[CapacityRow, ...]] = Kept(4)
+
+
+def rows_of_checked(
+    capacity: pl.DataFrame, attributes: Sequence[str], resources: Sequence[str]
+) -> tuple[CapacityRow, ...]:
+    """
+    Read a table that :func:`~optimizer.io.small_tables.checked_table` gave.
+
+    As :func:`read_capacity` does, and once where it gives the same table again.
+    """
+    made_from = _Same(capacity), (*attributes,), (*resources,)
+    if len(capacity) > FEW_NAMES:
+        return read_capacity(capacity, attributes, resources)
+    return _READ.get(made_from, lambda: read_capacity(capacity, *made_from[1:]))
+
+
 def by_name(row: CapacityRow) -> tuple[int, tuple[tuple[str, Any], ...], str]:
     """Key to sort rows by: the names that they give, few of them first."""
     return len(row.wanted), row.wanted, row.resource or ""
@@ -246,11 +279,21 @@ def match_rows(
 
 def split_rows(
     rows: Iterable[CapacityRow], leaves: Sequence[Place]
-) -> tuple[dict[Place, CapacityRow], list[CapacityRow]]:
+) -> tuple[Mapping[Place, CapacityRow], list[CapacityRow]]:
     """Split rows into lanes, by place, and side constraints."""
-    placed = [(row.place, row) for row in rows]
-    lanes = {place: row for place, row in placed if place is not None}
+    rows = tuple(rows)
+    lanes = (_placed if len(rows) <= FEW_NAMES else _placed.__wrapped__)(rows)
     crossing = crossing_rows(lanes, leaves)
+    if not crossing and len(lanes) == len(rows):
+        return lanes, []
+    placed = [(row.place, row) for row in rows]
     beside = [row for place, row in placed if place is None or place in crossing]
     kept = {place: row for place, row in lanes.items() if place not in crossing}
     return kept, beside
+
+
+@lru_cache(maxsize=8)
+def _placed(rows: tuple[CapacityRow, ...]) -> Mapping[Place, CapacityRow]:
+    """Rows that can be lanes, by place; the same rows mostly come again."""
+    placed = [(row.place, row) for row in rows]
+    return MappingProxyType({place: row for place, row in placed if place is not None})

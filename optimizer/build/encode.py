@@ -8,6 +8,7 @@ savings remain, so that a hundred million orders fit in memory.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from optimizer.build.order_day import ServiceDay
     from optimizer.config import Fulfilment
+    from optimizer.io.contiguous import LaidTexts
     from optimizer.io.words import Words
 
 _Value = TypeVar("_Value", bound=np.generic)
@@ -240,7 +242,10 @@ _NO_WORDS: Mapping[str, Words] = MappingProxyType({})
 
 
 def encode_orders(
-    frame: pl.DataFrame, coder: NightCodes, words: Mapping[str, Words] = _NO_WORDS
+    frame: pl.DataFrame,
+    coder: NightCodes,
+    words: Mapping[str, Words] = _NO_WORDS,
+    ids: LaidTexts | None = None,
 ) -> OrderArrays:
     """
     Encode one batch of checked orders, without their options.
@@ -251,8 +256,11 @@ def encode_orders(
         The batch, and the codes of the night.
     words
         Texts of its columns of ids, where they are known.
+    ids
+        Its order ids laid out, where they are.
     """
-    key, folded = order_keys(frame["order_id"], coder.salt)
+    given = frame["order_id"] if ids is None else ids
+    key, folded = order_keys(given, coder.salt)
     if len(frame):
         coder.looked_at.note(key, frame["order_id"])
     merchant = coder.merchants.encode(words.get("merchant_id", frame["merchant_id"]))
@@ -457,10 +465,11 @@ def leaf_places(coder: NightCodes) -> list[Place]:
     """Names of all places seen, by leaf code."""
     carriers, regions = coder.carriers.ids, [*coder.regions.ids, None]
     outlets, days = [*coder.outlets.ids, None], [None, *coder.days]
-    return [
-        Place(carriers[carrier], regions[region], outlets[outlet], days[day])
+    named = (
+        (carriers[carrier], regions[region], outlets[outlet], days[day])
         for carrier, day, region, outlet in zip(*_leaf_codes(coder), strict=True)
-    ]
+    )
+    return [*map(tuple.__new__, repeat(Place), named)]
 
 
 def _leaf_codes(coder: NightCodes) -> list[list[int]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -69,6 +70,10 @@ def places_frame(places: Sequence[Place]) -> pl.DataFrame:
     return pl.DataFrame([tuple(place) for place in places], schema, orient="row")
 
 
+#: Of more names nothing is kept for the next night.
+FEW_NAMES = 10_000
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Forest:
     """
@@ -125,28 +130,51 @@ def build_forest(
     Forest
         Lanes in an order that depends on names alone.
     """
+    is_small = len(rows) + len(leaves) <= FEW_NAMES
+    nested = (_nested if is_small else _nested.__wrapped__)(tuple(rows), tuple(leaves))
+    slots = dict(rows)
+    if nested.loose:
+        room = dict(zip(leaves, demand, strict=True))
+        slots |= {
+            leaf: room[leaf] * (is_open or leaf in covered) for leaf in nested.loose
+        }
+    return Forest(
+        places=nested.places,
+        slots=np.array([slots[place] for place in nested.places], np.int64),
+        parent=nested.parent,
+        lane_of_leaf=nested.lane_of_leaf,
+        uncovered=tuple(leaf for leaf in nested.loose if leaf not in covered),
+    )
+
+
+class _Nested(NamedTuple):
+    """A forest by its names alone; ``loose`` are leaves without any row, sorted."""
+
+    places: tuple[Place, ...]
+    parent: NDArray[np.int32]
+    lane_of_leaf: NDArray[np.int32]
+    loose: tuple[Place, ...]
+
+
+@lru_cache(maxsize=4)
+def _nested(rows: tuple[Place, ...], leaves: tuple[Place, ...]) -> _Nested:
+    """Nest rows by their names, which mostly come again with other slots."""
     names = {row: row for row in rows}
     paths = {leaf: rows_over(leaf, names) for leaf in leaves}
-    loose = [leaf for leaf in leaves if not paths[leaf]]
-    uncovered = [leaf for leaf in loose if leaf not in covered]
-    room = dict(zip(leaves, demand, strict=True))
-    slots = dict(rows) | {
-        leaf: room[leaf] * (is_open or leaf in covered) for leaf in loose
-    }
+    loose = sorted((leaf for leaf in leaves if not paths[leaf]), key=_sortable)
     paths |= {leaf: [leaf] for leaf in loose}
     parents = _nest(paths)
-    parents |= {row: _around(row, rows) for row in rows if row not in parents}
-    order = {place: (_depth(place, parents), _sortable(place)) for place in slots}
-    places = sorted(slots, key=order.__getitem__)
+    parents |= {row: _around(row, names) for row in rows if row not in parents}
+    everything = dict.fromkeys((*rows, *loose))
+    order = {place: (_depth(place, parents), _sortable(place)) for place in everything}
+    places = sorted(everything, key=order.__getitem__)
     number = {place: i for i, place in enumerate(places)}
     parent_of = [parents.get(place) for place in places]
-    return Forest(
-        places=tuple(places),
-        slots=np.array([slots[p] for p in places], np.int64),
-        parent=np.array([-1 if p is None else number[p] for p in parent_of], np.int32),
-        lane_of_leaf=np.array([number[paths[leaf][-1]] for leaf in leaves], np.int32),
-        uncovered=tuple(sorted(uncovered, key=_sortable)),
-    )
+    parent = np.array([-1 if p is None else number[p] for p in parent_of], np.int32)
+    lane = np.array([number[paths[leaf][-1]] for leaf in leaves], np.int32)
+    for array in (parent, lane):
+        array.flags.writeable = False
+    return _Nested(tuple(places), parent, lane, tuple(loose))
 
 
 def crossing_rows(rows: Iterable[Place], leaves: Sequence[Place]) -> set[Place]:
@@ -217,7 +245,7 @@ def _nest(paths: dict[Place, list[Place]]) -> dict[Place, Place | None]:
     return parents
 
 
-def _around(row: Place, rows: Mapping[Place, int]) -> Place | None:
+def _around(row: Place, rows: Mapping[Place, Any]) -> Place | None:
     """The row around one that no parcel falls in: its region's, else its outlet's."""
     carrier, region, outlet, day = row
     ways: list[tuple[str | None, str | None]]

@@ -69,6 +69,10 @@ class Risk(_Part):
     fills: dict[str, Finite] = {}
 
 
+#: Of a harm that is not known and costs nothing.
+NO_RISK = Risk(intercept=-100.0, slopes={}, levels={})
+
+
 class Tree(_Part):
     """
     A regression tree as lists, a node in each place; node 0 is the root.
@@ -232,6 +236,25 @@ class Realised(_Part):
         return found
 
 
+class Leak(_Part):
+    """A column of the history that told whether a harm happened: it came after it."""
+
+    harm: str
+    column: str
+    #: Of all pairs of a parcel with the harm and one without, those in the right order.
+    share: Annotated[float, Field(ge=0, le=1)]
+
+
+class Young(_Part):
+    """Parcels that counted although nothing said that their harm was known by then."""
+
+    harm: str
+    num_rows: Annotated[int, Field(gt=0)]
+    num_parcels: Annotated[int, Field(gt=0)]
+    #: How old they were at most.
+    num_days: Annotated[int, Field(ge=0)]
+
+
 class LearnedModel(_Part):
     """A learned model; see the top of the module."""
 
@@ -254,8 +277,15 @@ class LearnedModel(_Part):
     pooled: dict[str, Pooled] | None = None
     #: ``None`` where nothing of earlier plans was left to chance.
     realised: Realised | None = None
+    #: What was found in the history that a night should know; none in models of before.
+    leaks: list[Leak] = []
+    young: list[Young] = []
 
     @property
     def last_day(self) -> dt.date:
         """The last date of the history."""
         return dt.date.fromisoformat(self.last_date)
+
+    def is_known(self, harm: str) -> bool:
+        """Whether anything is known of a harm; one that costs nothing need not be."""
+        return self.risk[harm] != NO_RISK

@@ -60,8 +60,14 @@ def load_model(folder: Path | str) -> LoadedModel:
         ) from None
     except (ValidationError, ValueError):
         raise ConfigError(f"model: {path}: {_not_read(content)}") from None
-    is_as_learned = _is_first if model.format == FIRST_FORMAT else _is_named
-    if not is_as_learned(model):
+    if not _is_as_learned(model):
+        for other in {FIRST_FORMAT, FORMAT} - {model.format}:
+            if _is_as_learned(model.model_copy(update={"format": other})):
+                raise ConfigError(
+                    f"model: {path}: says that it is of format {model.format}, and "
+                    f"was learned in format {other}: its numbers are those of version "
+                    f"{model.version}; write {other} there again"
+                )
         raise ConfigError(
             f"model: {path}: was changed after it was learned: its numbers are not "
             f"those of version {model.version}; restore it, or learn it again"
@@ -84,6 +90,11 @@ def named(model: LearnedModel, prefix: str | None = None) -> LearnedModel:
     digest = _digest(model_text(bare))
     before = model.version.rpartition("-")[0] if prefix is None else prefix
     return model.model_copy(update={"version": f"{before}-{digest}"})
+
+
+def _is_as_learned(model: LearnedModel) -> bool:
+    """Whether the numbers of a model are those of its version, by its format."""
+    return (_is_first if model.format == FIRST_FORMAT else _is_named)(model)
 
 
 def _is_named(model: LearnedModel) -> bool:
@@ -157,8 +168,8 @@ def _not_read(content: bytes) -> str:
 def model_text(model: LearnedModel) -> str:
     """Write a model so that equal models are equal bytes."""
     found = model.model_dump(mode="json")
-    for name in ("num_waiting", "pooled", "realised"):
-        if found[name] is None:
+    for name in ("num_waiting", "pooled", "realised", "leaks", "young"):
+        if found[name] in (None, []):
             del found[name]  # models of before have none, and other bytes
     return _text(found)
 

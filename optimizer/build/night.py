@@ -15,7 +15,7 @@ from optimizer.build import encode
 from optimizer.build.array_records import join, take
 from optimizer.build.assemble import build_problem, find_warnings
 from optimizer.build.assumed import Grounds, assumptions
-from optimizer.build.capacity import read_capacity
+from optimizer.build.capacity import rows_of_checked
 from optimizer.build.carryover import EarlierNights
 from optimizer.build.costs import costs_of
 from optimizer.build.drawn_savings import GatheredDraws, draw_models
@@ -60,10 +60,10 @@ from optimizer.io.night_sources import PREMIUM_PROBS, lacks_premium, open_night
 from optimizer.io.order_keys import refused_keys
 from optimizer.io.read import BATCH_ROWS, worded_batches
 from optimizer.io.read_ahead import read_ahead
+from optimizer.io.small_tables import checked_table
 from optimizer.io.validate import (
     QuarantineLog,
     checked_batch,
-    checked_table,
     refuse_twins,
     require_rows,
 )
@@ -236,7 +236,7 @@ def take_in(
         merchants = None
         if "merchants" in sources:
             merchants = checked_table(sources["merchants"], small_log)
-        rows = read_capacity(
+        rows = rows_of_checked(
             capacity,
             config.capacity.attributes,
             config.capacity.resources,
@@ -526,7 +526,9 @@ def _encode_single(
             unseen.note(frame, frame.columns)
             given, frame = frame, fill_orders(frame, by.model)
             by.see(source, frame)
-            batch = encode.encode_orders(frame, coder, words)
+            batch = encode.encode_orders(
+                frame, coder, words, batch_in.rows.keys.get("order_id")
+            )
             batch = without_unsendable(frame, batch, by.params.roster, by.outboxes)
             batch, own = encode.encode_own_carrier(frame, batch, coder, first, words)
             options.append(own)
@@ -647,7 +649,8 @@ def _encode_choice(
             hoped.append(order_shares(frame, by.hopeful))
             for parts, model in zip(others, by.others, strict=True):
                 parts.append(order_shares(frame, model))
-            orders.append(encode.encode_orders(frame, coder, words))
+            ids = batch_in.rows.keys.get("order_id")
+            orders.append(encode.encode_orders(frame, coder, words, ids))
             basis.append(encode.encode_basis(frame, orders[-1], coder, words))
     require_rows(sources["orders"], num_rows)
     with clock.stage("validate"):

@@ -75,13 +75,42 @@ def encode_days(
     known
         Codes so far; added to.
     """
-    import polars as pl
-
     if rule is None:
         return np.zeros(len(frame), np.int32)
-    days = pl.Series([rule.default]).new_from_index(0, len(frame))
+    return code_days(order_days(frame, rule), known)
+
+
+def order_days(frame: pl.DataFrame, rule: ServiceDay) -> pl.Series:
+    """
+    Find the day whose slot each order takes.
+
+    Parameters
+    ----------
+    frame
+        Checked orders.
+    rule
+        Where it says so.
+    """
+    import polars as pl
+
     if rule.column is not None:
-        days = frame[rule.column].fill_null(rule.default)
+        return frame[rule.column].fill_null(rule.default)
+    return pl.Series([rule.default]).new_from_index(0, len(frame))
+
+
+def code_days(days: pl.Series, known: dict[dt.date, int]) -> NDArray[np.int32]:
+    """
+    Code days; new ones get the next code, from 1.
+
+    Parameters
+    ----------
+    days
+        Of orders, or of their options.
+    known
+        Codes so far; added to.
+    """
+    import polars as pl
+
     seen = days.unique(maintain_order=True)
     codes = {day: known.setdefault(day, len(known) + 1) for day in seen}
     if not codes:

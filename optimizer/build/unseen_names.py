@@ -33,6 +33,10 @@ def known_names(model: LearnedModel | None) -> dict[str, set[str]]:
     ):
         for column, offsets in levels.items():
             found.setdefault(column, set()).update(offsets)
+    # Names that only the trees of an effect ask for.
+    forests = (effect.forest for effect in model.effect.values())
+    for column, name in (pair for one in forests if one for pair in one.levels):
+        found.setdefault(column, set()).add(name)
     return {column: names for column, names in found.items() if names}
 
 

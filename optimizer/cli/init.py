@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from optimizer.cli.init_words import (
+    COMPLAINT_COST,
+    COMPLAINT_PROB,
+    EFFECT,
+    FEE,
+    RETURN_COST,
+    RETURN_PROB,
+    Begun,
+    lines_of,
+    result_of,
+)
 from optimizer.cli.options import JsonOption
 from optimizer.cli.output import print_result
 from optimizer.errors import ConfigError, PublishError
@@ -17,11 +28,6 @@ if TYPE_CHECKING:
 
     from optimizer.recognize.propose import Choice, Proposal
     from optimizer.recognize.sample import Sample
-    from optimizer.recognize.write import Terms
-
-#: What is assumed where nobody says: amounts in CNY, shares.
-COMPLAINT_COST, RETURN_COST, FEE = "30.00", "18.00", "0.80"
-EFFECT, COMPLAINT_PROB, RETURN_PROB = "0.3", "0.01", "0.02"
 
 
 def init(
@@ -119,29 +125,17 @@ def init(
     as_json: JsonOption = False,
 ) -> None:
     """Begin: recognise your exports, and write a configuration that reads them."""
-    from optimizer.recognize.write import (
-        SLOTS,
-        Terms,
-        carriers_told,
-        demand_told,
-        next_commands,
-        written,
-    )
+    from optimizer.recognize.write import Terms, written
 
     told = Told(
         _pairs("--column", column or (), "order_id=订单号"),
         _carriers(_pairs("--carrier", carrier or (), "中通大件=zhongtong")),
     )
     proposals = _proposals(tables, told, may_ask=not yes and sys.stdin.isatty())
-    unsure = [c for p in proposals.values() for c in p.unsure]
-    if unsure and not yes:
-        raise ConfigError(_unsure_words(unsure))
-    history = proposals.get("outcomes")
-    counts_returns = history is None or "logistics_return" not in history.missing
-    free = "0" if return_cost is None and not counts_returns else None
+    _refuse_unsure(proposals, yes=yes)
     terms = Terms(
         complaint_cost_cny=complaint_cost,
-        return_cost_cny=free or return_cost or RETURN_COST,
+        return_cost_cny=return_cost or _usual_return_cost(proposals),
         fee_cny=fee,
         shop=shop,
         slots=slots,
@@ -152,30 +146,10 @@ def init(
     files = written(proposals, terms, out)
     _check(files)
     _write(files, out, replace=replace)
-    commands = list(next_commands(proposals, out, slots))
-    found = {
-        "files": [str(out / name) for name in files],
-        "tables": {name: _as_json(p) for name, p in proposals.items()},
-        "next": commands,
-    }
-    sorts = ("orders", "outcomes", "capacity", "merchants")
-    shown = sorted(proposals.values(), key=lambda p: sorts.index(p.table))
-    lines = [line for p in shown for line in _told(p, terms)]
-    lines += carriers_told(proposals["orders"])
-    if (complaint_cost, return_cost, fee) == (COMPLAINT_COST, None, FEE):
-        costs = f"a return {RETURN_COST}"
-        if free:
-            costs = "a return nothing, as the history has none"
-        lines.append(
-            f"assumed: a complaint costs {COMPLAINT_COST} CNY, {costs}, "
-            f"the fee is {FEE}: yours go into {out / 'premium.yaml'}, or here as "
-            "--complaint-cost, --return-cost and --fee"
-        )
-    lines += _assumed(proposals, terms)
-    lines += [f"wrote {name}" for name in found["files"]]
-    lines += demand_told(proposals["orders"]) if SLOTS in files else []
-    lines += ["next:", *(f"  {command}" for command in commands)]
-    print_result(found, "\n".join(lines), as_json)
+    begun = Begun(proposals, terms, out, tuple(files))
+    is_usual = (complaint_cost, return_cost, fee) == (COMPLAINT_COST, None, FEE)
+    lines = lines_of(begun, are_costs_assumed=is_usual)
+    print_result(result_of(begun), "\n".join(lines), as_json)
 
 
 class Told(NamedTuple):
@@ -183,6 +157,13 @@ class Told(NamedTuple):
 
     columns: dict[str, str]
     carriers: dict[str, str]
+
+
+def _usual_return_cost(proposals: Mapping[str, Proposal]) -> str:
+    """What a return costs where nobody says: nothing where a history has none."""
+    history = proposals.get("outcomes")
+    has_returns = history is None or "logistics_return" not in history.missing
+    return RETURN_COST if has_returns else "0"
 
 
 def _pairs(option: str, given: Sequence[str], example: str) -> dict[str, str]:
@@ -284,6 +265,13 @@ def _asked(choice: Choice, path: str) -> str:
     return options[number - 1]
 
 
+def _refuse_unsure(proposals: Mapping[str, Proposal], *, yes: bool) -> None:
+    """Refuse to guess which column it is, unless that was asked for."""
+    unsure = [choice for p in proposals.values() for choice in p.unsure]
+    if unsure and not yes:
+        raise ConfigError(_unsure_words(unsure))
+
+
 def _unsure_words(unsure: Sequence[Choice]) -> str:
     lines = [
         f"{choice.column} may be {' or '.join((choice.written, *choice.others))}: say "
@@ -316,80 +304,3 @@ def _write(files: Mapping[str, str], folder: Path, *, replace: bool) -> None:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise PublishError(f"{folder}: cannot be written ({reason})") from None
-
-
-def _told(proposal: Proposal, terms: Terms) -> list[str]:
-    """A proposal for people: each column with three of its values."""
-    from optimizer.recognize.write import stand_ins
-
-    sample, constants = proposal.sample, stand_ins(proposal, terms)
-    num_seen, num_rows = len(sample.rows), proposal.whole.num_rows
-    rows = f"{num_rows:,} rows"
-    if not sample.is_whole:
-        first = f"the first {num_seen:,}"
-        rows = f"{rows}; columns, ids, dates and amounts are looked at in {first}"
-        rows = rows if proposal.whole.is_whole else f"{first} rows"
-    form = "" if sample.encoding == "utf-8" else f", {sample.encoding}"
-    lines = [f"{sample.label}: {proposal.table} ({rows}{form})"]
-    named = [*(c.column for c in proposal.choices), *constants]
-    width = max(map(len, named), default=0)
-    lines += [
-        f"  {c.column:<{width}}  {c.written}: {', '.join(c.shown) or 'empty'}"
-        for c in proposal.choices
-    ]
-    lines += [
-        f"  {name:<{width}}  (no column): {_instead(name, value, terms)}"
-        for name, value in constants.items()
-    ]
-    return lines + [f"  note: {note}" for note in proposal.notes]
-
-
-def _assumed(proposals: Mapping[str, Proposal], terms: Terms) -> list[str]:
-    """What is stated until it is measured, and with which options."""
-    from optimizer.recognize.write import lacks_risks
-
-    if not lacks_risks(proposals["orders"]):
-        return []
-    history = proposals.get("outcomes")
-    stated = {
-        "complaint": f"{terms.complaint_prob} complaints a parcel (--complaint-prob)",
-    }
-    if terms.counts_returns:
-        stated["logistics_return"] = (
-            f"{terms.return_prob} returns a parcel (--return-prob)"
-        )
-    told = [
-        text
-        for column, text in stated.items()
-        if history is None or column in history.missing
-    ]
-    if history is None or "is_premium" in history.missing:
-        told.append(f"premium removes {terms.effect} of the harm (--effect)")
-    return [f"assumed, until it is measured: {', '.join(told)}"] if told else []
-
-
-def _instead(column: str, value: str, terms: Terms) -> str:
-    """Say what stands for a column."""
-    if column == "logistics_return" and not terms.counts_returns:
-        return "not needed, since a return costs nothing"
-    if column in ("complaint", "logistics_return"):
-        return "its risk is stated, not learned"
-    if column == "is_premium":
-        return "none of them was premium"
-    return f"{value} in every row"
-
-
-def _as_json(proposal: Proposal) -> dict[str, Any]:
-    from optimizer.recognize.write import words_of
-
-    return {
-        "path": proposal.sample.label,
-        "num_rows": proposal.whole.num_rows,
-        "is_counted_whole": proposal.whole.is_whole,
-        "num_rows_looked_at": len(proposal.sample.rows),
-        "columns": {c.column: c.written for c in proposal.choices},
-        "missing": list(proposal.missing),
-        "values": words_of(proposal),
-        "units": dict(proposal.units),
-        "notes": list(proposal.notes),
-    }

@@ -26,7 +26,7 @@ from optimizer.cli.output import (
     show_progress,
     use_logs,
 )
-from optimizer.contracts.headline import expected_words
+from optimizer.contracts.headline import by_mean, expected_words
 from optimizer.contracts.run_folder import pinned
 from optimizer.contracts.warnings import text_of
 from optimizer.errors import ConfigError, counted
@@ -221,7 +221,9 @@ def run(
             )
         found["shadow"] = beside
         text = "\n".join([text, *shadow_lines(beside)])
-    print_result(found, text, as_json, is_done=not dry_run)
+    # The record's saving is by the draw, if there is one; people read the mean.
+    printed = found | {"summary": by_mean(found["summary"])}
+    print_result(printed, text, as_json, is_done=not dry_run)
 
 
 def _changes(
@@ -353,6 +355,7 @@ def _summary(found: Mapping[str, Any]) -> str:
             f"  at random  {chance['num_kept_back']:,} kept back, which costs "
             f"{chance['kept_back_cost_cny']:,.2f} CNY; {chance['num_explored']:,} "
             f"explored, at most {chance['explore_cost_at_most_cny']:,.2f} CNY"
+            f"{_left_on_standard(chance)}"
         )
         if "num_coins" in chance:
             lines.append(
@@ -417,6 +420,21 @@ def _draw_words(numbers: Mapping[str, Any]) -> str:
         f"plan avoids {numbers['saving_cny']:,.2f} CNY; {others} chosen by some draws "
         "and not by others"
     )
+
+
+def _left_on_standard(chance: Mapping[str, Any]) -> str:
+    """
+    Parcels that were drawn to explore and got standard: ``HELD_OUT`` counts them too.
+
+    Examples
+    --------
+    >>> _left_on_standard({"num_explore_standard": 3})
+    '; 3 drawn to explore were left on standard (HELD_OUT, too)'
+    """
+    num = chance.get("num_explore_standard", 0)
+    were = "was" if num == 1 else "were"
+    told = f"; {num:,} drawn to explore {were} left on standard (HELD_OUT, too)"
+    return told if num else ""
 
 
 def _avoided(numbers: Mapping[str, Any]) -> str:

@@ -51,6 +51,8 @@ class Holdout(ConfigModel):
 ColumnName = Annotated[str, Field(strict=True, min_length=1, max_length=200)]
 #: Another learner replaces the one in force from this confidence on.
 CONFIDENCE = Decimal("0.9")
+#: Days until an outcome is ripe, where nothing else says.
+ASSUMED_DAYS = {"complaint": 14, "logistics_return": 30}
 #: What outcomes have and orders of tonight have not.
 LATER_COLUMNS = frozenset(OUTCOMES.column_names) - frozenset(ORDERS.column_names)
 

@@ -601,8 +601,9 @@ class Config(ConfigModel):
             )
         if self.holdout.explore_share:
             raise ValueError(
-                "objective.explore: thompson takes no slots for random parcels: set "
-                "holdout.explore_share to 0 (holdout.share may stay)"
+                "objective.explore: thompson takes no slots for random parcels: write "
+                f"explore_share: 0 under holdout, where {self.holdout.explore_share} "
+                "stands (share may stay as it is)"
             )
         return self
 

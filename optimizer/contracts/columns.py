@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ class Table:
         Which engines publish it.
     is_copied
         Whether the configuration may ask for copies of it elsewhere.
+    column_names
+        Names of all columns, in order.
     """
 
     name: str
@@ -104,6 +107,12 @@ class Table:
     when: When = "always"
     engines: tuple[Engine, ...] = ("local",)
     is_copied: bool = False
+    column_names: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Note the names: they are asked for again and again."""
+        names = tuple(column.name for column in self.columns)
+        object.__setattr__(self, "column_names", names)
 
     @property
     def file(self) -> str:
@@ -120,16 +129,12 @@ class Table:
         """The polars type of each column."""
         return {column.name: polars_type(column.kind) for column in self.columns}
 
-    @property
-    def column_names(self) -> tuple[str, ...]:
-        """Names of all columns, in order."""
-        return tuple(column.name for column in self.columns)
-
     def column(self, name: str) -> Column:
         """Find a column by name."""
         return next(column for column in self.columns if column.name == name)
 
 
+@cache
 def polars_type(kind: Kind) -> type[pl.DataType]:
     """The polars type of a kind."""
     import polars as pl

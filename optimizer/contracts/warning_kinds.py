@@ -483,6 +483,27 @@ _ASSUMPTIONS: dict[str, WarningKind] = {
         "learned; the others are like them",
         num_rows="count",
     ),
+    "YOUNG_COUNTED": _counted(
+        "{num_rows} of {num_parcels} parcels of the history, at most {num_days} days "
+        "old when it was learned from, counts, although nothing says whether its "
+        "outcome was known by then ({harm}): the true risk may be higher",
+        "{num_rows} of {num_parcels} parcels of the history, at most {num_days} days "
+        "old when it was learned from, count, although nothing says whether their "
+        "outcome was known by then ({harm}): the true risk may be higher",
+        num_rows="count",
+        num_parcels="count",
+        num_days="count",
+        harm="word",
+    ),
+    "HISTORY_LEAKS": _about(
+        "LEAK: in the history {column} told of nearly every parcel whether it happened "
+        "({harm}; {share} of all pairs in the right order), so it was written after "
+        "the outcome: risks that rest on it are not those of tonight's orders, until "
+        "the history is mended and learned from again",
+        column="text",
+        harm="word",
+        share="share",
+    ),
     "SOME_AT_RANDOM": _about(
         "{explored} of slots go to parcels at random and {held} of the plan is kept "
         "back at random (holdout), so that the effect is measured",
@@ -526,7 +547,7 @@ _ASSUMPTIONS: dict[str, WarningKind] = {
     "SAVING_IF_LOW": _about(
         "were the effect at the lower end of its interval (95 %), {lost_cny} CNY of "
         "what the plan saves would go: {low_cny} CNY instead of {saving_cny} CNY, fees "
-        "counted",
+        "counted; parcels of the plan that are kept back count, explored ones do not",
         lost_cny="text",
         low_cny="text",
         saving_cny="text",

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     Value = int | str | tuple[str, ...] | tuple[Named, ...]
 
 T = TypeVar("T")
+#: Of rates below, three places would show hardly anything.
+_RARE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,18 @@ def share_text(value: float) -> str:
     ('0.123', '0.000')
     """
     return f"{round(value, 3) + 0.0:.3f}"
+
+
+def rate_text(value: float) -> str:
+    """
+    Write a rate as it stands in a record: a share, or two digits of one below 1 %.
+
+    Examples
+    --------
+    >>> rate_text(0.12345), rate_text(0.01), rate_text(0.000249)
+    ('0.123', '0.010', '0.00025')
+    """
+    return share_text(value) if value >= _RARE else f"{Decimal(f'{value:.2g}'):f}"
 
 
 def some(names: Sequence[T]) -> tuple[T, ...]:

@@ -18,7 +18,8 @@ from optimizer.errors import DataError, counted
 from optimizer.io.cells import typed
 from optimizer.io.privacy import hidden
 from optimizer.io.read import as_it_stands, open_source, read_batches
-from optimizer.io.validate import QuarantineLog, check_batch, checked_table
+from optimizer.io.small_tables import checked_table
+from optimizer.io.validate import QuarantineLog, check_batch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

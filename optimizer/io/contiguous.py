@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -11,15 +11,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def contiguous(column: pl.Series) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+class LaidTexts(NamedTuple):
+    """
+    Texts one after the other.
+
+    Attributes
+    ----------
+    text
+        ``(b,) uint8``: bytes of all texts.
+    ends
+        ``(n + 1,) int64``: where each one begins, and the end of the last.
+    """
+
+    text: NDArray[np.uint8]
+    ends: NDArray[np.int64]
+
+
+def contiguous(column: pl.Series) -> LaidTexts:
     """
     Lay out the texts of a column one after the other; a null may be anything.
 
-    Returns
-    -------
-    text, ends
-        ``(b,) uint8``: bytes of all texts; ``(len(column) + 1,) int64``: where each
-        one begins, and the end of the last.
+    To lay a million ids out takes as long as to hash them: what reads them after each
+    other is given the same layout.
 
     Examples
     --------
@@ -31,7 +44,7 @@ def contiguous(column: pl.Series) -> tuple[NDArray[np.uint8], NDArray[np.int64]]
     array = column.to_arrow()
     _, offsets, data = array.buffers()
     if offsets is None or not len(array):
-        return np.zeros(0, np.uint8), np.zeros(1, np.int64)
+        return LaidTexts(np.zeros(0, np.uint8), np.zeros(1, np.int64))
     ends = np.frombuffer(offsets, np.int64)[array.offset :][: len(array) + 1]
     text = np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
-    return text, ends
+    return LaidTexts(text, ends)

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optimizer.io.contiguous import LaidTexts, contiguous
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def order_keys(
-    ids: pl.Series, salt: int = 0
+    ids: pl.Series | LaidTexts, salt: int = 0
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """
     Key of each id, and key of the id without outer spaces and ASCII case.
@@ -34,7 +36,7 @@ def order_keys(
     Parameters
     ----------
     ids
-        Text without nulls.
+        Text without nulls, perhaps laid out already.
     salt
         Gives another family of keys, for when two ids share one.
 
@@ -50,16 +52,8 @@ def order_keys(
     >>> bool(key[0] == key[1]), bool(folded[0] == folded[1])
     (False, True)
     """
-    import pyarrow as pa
-
-    array = ids.to_arrow().cast(pa.large_string())
-    _, offsets, data = array.buffers()
-    ends = np.frombuffer(offsets, np.int64)[
-        array.offset : array.offset + len(array) + 1
-    ]
-    text = np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
-    key = np.empty(len(array), np.uint64)
-    folded = np.empty(len(array), np.uint64)
+    text, ends = ids if isinstance(ids, LaidTexts) else contiguous(ids)
+    key, folded = np.empty((2, len(ends) - 1), np.uint64)
     _hash_kernel()(text, ends, np.uint64(salt), key, folded)
     return key, folded
 

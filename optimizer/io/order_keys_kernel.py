@@ -37,18 +37,22 @@ def hash_texts(text, ends, salt, key, folded):
     start = np.uint64(0xCBF29CE484222325) ^ (salt * np.uint64(0x9E3779B97F4A7C15))
     for row in range(len(key)):
         first, last = ends[row], ends[row + 1]
-        state = start
-        for place in range(first, last):
-            state = (state ^ np.uint64(text[place])) * prime
-        key[row] = _finish(state)
-        while first < last and (text[first] == 32 or 9 <= text[first] <= 13):
-            first += 1
-        while first < last and (text[last - 1] == 32 or 9 <= text[last - 1] <= 13):
-            last -= 1
-        state = start
-        for place in range(first, last):
-            byte = text[place]
-            if 65 <= byte <= 90:
-                byte += 32
-            state = (state ^ np.uint64(byte)) * prime
-        folded[row] = _finish(state)
+        begin, end = first, last
+        while begin < end and (text[begin] == 32 or 9 <= text[begin] <= 13):
+            begin += 1
+        while begin < end and (text[end - 1] == 32 or 9 <= text[end - 1] <= 13):
+            end -= 1
+        plain, lower = start, start
+        for place in range(first, begin):
+            plain = (plain ^ np.uint64(text[place])) * prime
+        # Each hash waits for its product: two side by side take as long as one.
+        for place in range(begin, end):
+            byte = np.uint64(text[place])
+            plain = (plain ^ byte) * prime
+            if np.uint64(65) <= byte <= np.uint64(90):
+                byte += np.uint64(32)
+            lower = (lower ^ byte) * prime
+        for place in range(end, last):
+            plain = (plain ^ np.uint64(text[place])) * prime
+        key[row] = _finish(plain)
+        folded[row] = _finish(lower)

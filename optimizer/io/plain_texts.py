@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optimizer.io.contiguous import contiguous
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import polars as pl
     from numpy.typing import NDArray
+
+    from optimizer.io.contiguous import LaidTexts
 
 #: Longest id that is accepted, in bytes; no platform has one that comes near.
 MAX_ID_BYTES = 200
@@ -30,6 +34,8 @@ class Looked:
     ----------
     texts
         By column; a null may be nothing.
+    laid
+        Those columns of them that are laid out already.
 
     Examples
     --------
@@ -41,32 +47,51 @@ class Looked:
     ['n/a', '13800138000']
     """
 
-    def __init__(self, texts: Mapping[str, pl.Series]) -> None:
+    def __init__(
+        self,
+        texts: Mapping[str, pl.Series],
+        laid: Mapping[str, LaidTexts] | None = None,
+    ) -> None:
+        laid = laid or {}
+        rest = [name for name in texts if name not in laid]
+        sizes = [len(texts[name]) for name in rest]
+        found = np.split(_look([texts[name] for name in rest]), np.cumsum(sizes)[:-1])
         self._texts = texts
-        self._found = _look([*texts.values()])
+        self._found = dict(zip(rest, found, strict=bool(rest)))
+        self._found |= {name: _look_at(*columns) for name, columns in laid.items()}
 
     def may_break(self) -> dict[str, pl.Series]:
         """Texts that may break a rule: a plain one with a digit does not."""
         return self._kept(1)
 
-    def may_be_personal(self) -> dict[str, pl.Series]:
-        """Texts that may be a person's number or address, as an id."""
-        return self._kept(2)
+    def may_be_personal(
+        self, names: Iterable[str] | None = None, most: int | None = None
+    ) -> dict[str, pl.Series]:
+        """
+        Texts that may be a person's number or address, as an id.
+
+        Parameters
+        ----------
+        names
+            Of these columns; ``None``: of all.
+        most
+            Among so many first texts of each; ``None``: among all.
+        """
+        return self._kept(2, names, most)
 
     def may_be_changed(self) -> dict[str, pl.Series]:
         """Texts that may look as a spreadsheet leaves an id."""
         return self._kept(4)
 
-    def _kept(self, state: int) -> dict[str, pl.Series]:
+    def _kept(
+        self, state: int, names: Iterable[str] | None = None, most: int | None = None
+    ) -> dict[str, pl.Series]:
         """Columns that have such texts, with these alone."""
-        is_kept = (self._found & state).astype(np.bool_)
-        if not is_kept.any():
-            return {}
-        kept, first = {}, 0
-        for name, part in self._texts.items():
-            here = is_kept[first : first + len(part)]
-            first += len(part)
+        kept = {}
+        for name in self._texts if names is None else names:
+            here = (self._found[name][:most] & state).astype(np.bool_)
             if here.any():
+                part = self._texts[name].head(len(here))
                 kept[name] = part if here.all() else part.filter(here)
         return kept
 
@@ -74,18 +99,17 @@ class Looked:
 def _look(parts: Sequence[pl.Series]) -> NDArray[np.uint8]:
     """``(n,) uint8``: what each of the texts may be, the columns one after another."""
     import polars as pl
-    import pyarrow as pa
 
     if not parts:
         return np.zeros(0, np.uint8)
     texts = parts[0] if len(parts) == 1 else pl.concat([p.alias("") for p in parts])
-    array = texts.to_arrow().cast(pa.large_string())
-    _, offsets, data = array.buffers()
-    found = np.zeros(len(array), np.uint8)
-    if len(array):
-        last = array.offset + len(array) + 1
-        ends = np.frombuffer(offsets, np.int64)[array.offset : last]
-        text = np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
+    return _look_at(*contiguous(texts))
+
+
+def _look_at(text: NDArray[np.uint8], ends: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Look at texts that are laid out."""
+    found = np.zeros(len(ends) - 1, np.uint8)
+    if len(found):
         _kernel()(text, ends, MAX_ID_BYTES, found)
     return found
 

@@ -13,7 +13,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optimizer.config.address import refuse_mistyped
 from optimizer.errors import DataError, is_failure
@@ -25,6 +25,7 @@ from optimizer.io.damage import damaged_is_data_error
 from optimizer.io.excel import EXCEL, excel_table, refuse_large_book
 from optimizer.io.file_kinds import CSV, PARQUET
 from optimizer.io.given import TAKEN, refuse_no_table
+from optimizer.io.kept import Kept
 from optimizer.io.mapping import (
     as_written,
     named_by_contract,
@@ -188,26 +189,56 @@ def open_source(
     else:
         schemas = {label: memory.schema}
     left_out = _left_out(next(iter(schemas.values())))
-    schemas = {n: named_by_contract(s, mapping, n) for n, s in schemas.items()}
-    for name, schema in schemas.items():
-        check_schema(schema, table, required, name, rules)
-    first = next(iter(schemas.values()))
-    refuse_mixed_types(schemas, table)
-    refuse_lost_name(notes, table, first.names, label)
-    unread = [name for name in first.names if name not in table.column_names]
+
+    def check() -> _Columns:
+        return _checked_columns(schemas, table, required, rules, notes, label)
+
+    # Whoever decides again and again gives tables of the same columns.
+    made_from = label, schemas, table, required, rules
+    checked = check() if memory is None else _CHECKED.get(made_from, check)
+    unread = [name for name in checked.names if name not in table.column_names]
     unread += left_out
     notes.deleted_marks = marks_of_deleted(unread)
     return Source(
         table=table,
         label=label,
         files=tuple(files),
-        columns=columns_of_all(schemas, table),
+        columns=checked.columns,
         required=frozenset(required),
         unread=tuple(unread),
         rules=rules,
         memory=memory,
         notes=notes,
     )
+
+
+class _Columns(NamedTuple):
+    """Columns of a table: those of the contract that it has, and all of its first."""
+
+    columns: tuple[str, ...]
+    names: list[str]
+
+
+_CHECKED: Kept[_Columns] = Kept(8)
+
+
+def _checked_columns(
+    schemas: Mapping[str, pa.Schema],
+    table: Table,
+    required: set[str],
+    rules: CellRules,
+    notes: ReadingNotes,
+    label: str,
+) -> _Columns:
+    """Check the columns of a table's parts, by their names in the contract."""
+    mapping = rules.mappings.get(table.name)
+    named = {n: named_by_contract(s, mapping, n) for n, s in schemas.items()}
+    for name, schema in named.items():
+        check_schema(schema, table, required, name, rules)
+    refuse_mixed_types(named, table)
+    names = next(iter(named.values())).names
+    refuse_lost_name(notes, table, names, label)
+    return _Columns(columns_of_all(named, table), names)
 
 
 def _left_out(schema: pa.Schema) -> list[str]:

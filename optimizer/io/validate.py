@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import unicodedata
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,6 +26,7 @@ from optimizer.io.cells import (
     midnights,
     typed,
 )
+from optimizer.io.contiguous import contiguous
 from optimizer.io.glance import distinct_texts, names_matching
 from optimizer.io.plain_texts import MAX_ID_BYTES, Looked
 from optimizer.io.privacy import (
@@ -34,7 +35,6 @@ from optimizer.io.privacy import (
     refuse_names,
     refuse_personal_values,
 )
-from optimizer.io.read import read_batches
 from optimizer.io.words import find_words
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.io.cells import CellRules, Midnights
+    from optimizer.io.contiguous import LaidTexts
     from optimizer.io.read import Source
     from optimizer.io.words import Words
 
@@ -208,6 +209,11 @@ class QuarantineLog:
         if found.num_times:
             self._midnights.setdefault((source, column), []).append(found)
 
+    def take(self, other: QuarantineLog) -> None:
+        """Note of another log's tables what it noted of their dates."""
+        for column, found in other._midnights.items():
+            self._midnights.setdefault(column, []).extend(found)
+
     def warnings(self, zone: str) -> list[CodedWarning]:
         """Warn of date columns in which most times look like dates of another zone."""
         found = []
@@ -338,11 +344,15 @@ class CheckedBatch:
         Texts of columns that codes were asked for, where the table has them.
     num_rows
         Rows of the batch, the broken ones included.
+    keys
+        The column that is the table's key alone, laid out; empty where none is, or
+        rows were left out.
     """
 
     frame: pl.DataFrame
     words: Mapping[str, Words]
     num_rows: int
+    keys: Mapping[str, LaidTexts] = field(default_factory=dict)
 
     def kept(self, is_kept: NDArray[np.bool_]) -> CheckedBatch:
         """Some of its rows."""
@@ -416,13 +426,15 @@ def checked_batch(
         if name in coded and name not in words:
             words[name] = find_words(frame[name])
     texts = distinct_texts(frame, worded, table.key, words)
-    _refuse_personal(frame, source, texts)
+    keys = _laid_keys(frame, table.key, texts)
+    looked = Looked(texts, keys)
+    _refuse_personal(frame, source, texts, looked)
     _refuse_named_like_persons(frame, source, texts)
     for name in [column.name for column in given if column.kind == "date"]:
         found = midnights(frame[name], source.rules.zone)
         log.note_midnights(table.name, name, found)
     cast = _typed(frame, given, source.rules)
-    doubtful = _doubtful_texts(texts, source)
+    doubtful = _doubtful_texts(texts, source, looked)
     rules = [
         rule
         for column in given
@@ -436,7 +448,7 @@ def checked_batch(
         wrong = cast.filter(is_wrong)
         ids = wrong[first].head(_NUM_EXAMPLES).drop_nulls().to_list()
         log.add(table.name, wrong["row"].to_numpy(), column, text, ids)
-    checked = CheckedBatch(cast, words, len(frame))
+    checked = CheckedBatch(cast, words, len(frame), keys)
     if hit:
         any_rule = pl.any_horizontal(rule.wrong.fill_null(False) for rule in hit)
         is_broken = cast.select(any_rule).to_series().to_numpy()
@@ -449,7 +461,8 @@ def _typed(
     frame: pl.DataFrame, columns: Sequence[Column], rules: CellRules
 ) -> pl.DataFrame:
     """Read columns as their kinds; those that are of their type already stay."""
-    others = [c for c in columns if frame.schema[c.name] != polars_type(c.kind)]
+    schema = frame.schema
+    others = [c for c in columns if schema[c.name] != polars_type(c.kind)]
     if not others:
         return frame
     return frame.with_columns(typed(frame, column, rules) for column in others)
@@ -493,48 +506,6 @@ def require_rows(source: Source, num_rows: int) -> None:
         )
 
 
-def checked_table(source: Source, log: QuarantineLog) -> pl.DataFrame:
-    """
-    Read a small table whole; one broken row refuses it.
-
-    Raises
-    ------
-    DataError
-        Naming every broken row (up to 20), or the duplicate rows.
-    """
-    import polars as pl
-
-    parts = [check_batch(raw, source, log) for raw in read_batches(source)]
-    if log.has_any(source.table.name):
-        broken = log.frame().filter(pl.col("source") == source.table.name)
-        _refuse_unfilled(broken, sum(map(len, parts)), source)
-        listed = [f"row {r}: {c} {rule}" for _, r, c, rule in broken.head(20).rows()]
-        more = f"; and {len(broken) - 20:,} more" if len(broken) > 20 else ""
-        hints = log.hints(source.table.name)
-        raise DataError(f"{source.label}: {'; '.join(listed)}{more}{hints}")
-    require_rows(source, sum(map(len, parts)))
-    table = pl.concat(parts) if len(parts) > 1 else parts[0]
-    _refuse_repeated_rows(table, source)
-    return table
-
-
-def _refuse_unfilled(broken: pl.DataFrame, num_taken: int, source: Source) -> None:
-    """Say it once where a column that must be filled in is empty in every row."""
-    empty = broken.filter(broken["rule"] == "is missing")["column"].unique().sort()
-    rows = broken["row"].n_unique()
-    if num_taken == 0 and len(empty) == 1 and len(broken) == rows and rows > 1:
-        raise DataError(
-            f"{source.label}: the column {empty[0]} is empty in all of its {rows:,} "
-            "rows: it is not filled in yet. Write a number in each row, and take out "
-            "rows that have none"
-            + (
-                "; or begin with the same for all: optimizer init --slots 20 --replace"
-                if source.table.name == CAPACITY.name
-                else ""
-            )
-        )
-
-
 def refuse_twins(ids: Iterable[str], column: str, label: str) -> None:
     """
     Refuse ids that differ only in case, width, spaces or encoding: one, not two.
@@ -572,37 +543,38 @@ def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _refuse_repeated_rows(table: pl.DataFrame, source: Source) -> None:
-    key = source.table.key
-    if len(table) <= _FEW_ROWS:  # told sooner without threads
-        rows_by_key = set(zip(*(table[name].to_list() for name in key), strict=True))
-        if len(rows_by_key) == len(table):
-            return
-    is_repeated = table.select(key).is_duplicated()
-    if is_repeated.any():
-        repeated = table.filter(is_repeated)
-        values = [str(v) for v in repeated.select(key).row(0) if v is not None]
-        first = hidden(", ".join(values))
-        rows = ", ".join(str(r + 1) for r in repeated["row"].head(_NUM_EXAMPLES))
-        raise DataError(
-            f"{source.label}: {len(repeated):,} rows share their {', '.join(key)}, "
-            f"first ({first}), rows {rows}; keep one row for each"
-        )
+def _laid_keys(
+    frame: pl.DataFrame, key: Sequence[str], texts: Mapping[str, pl.Series]
+) -> dict[str, LaidTexts]:
+    """The column that is a table's key alone, laid out once for all who read it."""
+    return {name: contiguous(frame[name]) for name in key if [*key] == [name] and texts}
 
 
 def _refuse_personal(
-    frame: pl.DataFrame, source: Source, distinct: Mapping[str, pl.Series]
+    frame: pl.DataFrame,
+    source: Source,
+    distinct: Mapping[str, pl.Series],
+    looked: Looked,
 ) -> None:
-    few = {
-        name: values if len(values) <= SAMPLE_ROWS else frame[name].head(SAMPLE_ROWS)
+    kinds = {name: source.table.column(name).kind for name in distinct}
+    ids = [name for name, kind in kinds.items() if kind == "id"]
+    # Of a key the first texts are those of the first rows; of others with many, not.
+    many = {
+        name: frame[name].head(SAMPLE_ROWS)
         for name, values in distinct.items()
+        if len(values) > SAMPLE_ROWS and [*source.table.key] != [name]
     }
-    kinds = {name: source.table.column(name).kind for name in few}
-    ids = {name: few[name] for name, kind in kinds.items() if kind == "id"}
-    texts = {name: few[name] for name, kind in kinds.items() if kind == "text"}
-    looked_at = Looked(ids).may_be_personal() | texts
+    few = [name for name in ids if name not in many]
+    looked_at = looked.may_be_personal(few, SAMPLE_ROWS)
+    if many:
+        of_ids = {name: values for name, values in many.items() if name in ids}
+        looked_at |= Looked(of_ids).may_be_personal()
+    looked_at = {name: looked_at[name] for name in ids if name in looked_at}
+    for name, kind in kinds.items():
+        if kind == "text":
+            looked_at[name] = many.get(name, distinct[name]).head(SAMPLE_ROWS)
     allowed = source.rules.not_personal
-    refuse_personal_values(frame, looked_at, [*ids], source.label, allowed)
+    refuse_personal_values(frame, looked_at, ids, source.label, allowed)
 
 
 def _refuse_named_like_persons(
@@ -616,12 +588,14 @@ def _refuse_named_like_persons(
             refuse_names(frame[name], written, source.label)
 
 
-def _doubtful_texts(texts: Mapping[str, pl.Series], source: Source) -> set[str]:
+def _doubtful_texts(
+    texts: Mapping[str, pl.Series], source: Source, looked: Looked
+) -> set[str]:
     """Columns of which a text may break a rule: these are looked at one by one."""
     whole = _patterns(tuple(texts), source.table.name)
     # A column with a digit in its name may have its header among its texts.
     is_numbered = any(sign.isdigit() for name in texts for sign in name)
-    rest = texts if is_numbered else Looked(texts).may_break()
+    rest = texts if is_numbered else looked.may_break()
     return {*names_matching(rest, whole, MAX_ID_BYTES)}
 
 

@@ -101,6 +101,7 @@ def card_text(
         *(
             row
             for harm, effect in model.effect.items()
+            if model.is_known(harm)
             for row in _effect(harm, effect)
         ),
         *_doubts(model),
@@ -156,6 +157,10 @@ def _realised(past: Realised) -> list[str]:
     return [
         "",
         "## Promised and realised, CNY of harm avoided by parcels left to chance",
+        "",
+        "`optimizer evaluate` may differ a little: it predicts without the columns of "
+        "learning.features and learning.categories, which a mistake may have filled in "
+        "later.",
         "",
         "| night or carrier | parcels | promised | realised | 95 % interval | likely |",
         "|---|---:|---:|---:|---|---:|",

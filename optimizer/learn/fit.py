@@ -11,8 +11,11 @@ from optimizer.build.costs import costs_of
 from optimizer.build.learned_model import (
     FORMAT,
     HARMS,
+    NO_RISK,
+    Leak,
     LearnedModel,
     Risk,
+    Young,
 )
 from optimizer.build.learned_probabilities import doubts
 from optimizer.build.model_file import named
@@ -57,7 +60,7 @@ from optimizer.learn.models_folder import in_force
 from optimizer.learn.one_thread import on_one_thread
 from optimizer.learn.overlap import Comparable, comparable, drawn_together
 from optimizer.learn.promise import promise_alerts, promises, stated_kept_share
-from optimizer.learn.rates import NO_RISK, known_risks
+from optimizer.learn.rates import known_risks
 from optimizer.learn.risk import (
     OUTCOME_OF,
     CrossFit,
@@ -111,7 +114,7 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     past = read_history(history, config, window, MOST_BESIDE)
     require_ripe(past, config)
     _refuse_leaks(past, config)
-    frame, young = past.frame, past.young(*asked(config))
+    frame, young = past.frame, past.young(*asked(config, past.absent))
     if frame["is_premium"].all():
         comparable(frame, young)
     if not frame["is_premium"].any() and config.learning.prior is None:
@@ -312,9 +315,33 @@ def _model(past: History, config: Config, content: dict[str, Any]) -> LearnedMod
         "last_date": past.last.isoformat(),
         "regime_breaks": [d.isoformat() for d in config.learning.regime_breaks],
         "num_waiting": len(past.rows) - len(past.frame),
-    }
+    } | _alarms(past)
     unnamed = LearnedModel.model_validate(of_history | content)
     return named(unnamed, str(past.last))
+
+
+def _alarms(past: History) -> dict[str, Any]:
+    """What was found in the history that every night should tell that rests on it."""
+    harm_of = {outcome: harm for harm, outcome in OUTCOME_OF.items()}
+    leaks, young = [], []
+    for code, values in ((one.code, one.values) for one in past.warnings):
+        if code == "SCORE_LEAKS":
+            leaks.append(
+                Leak(
+                    harm=harm_of[str(values["outcome"])],
+                    column=str(values["score"]),
+                    share=float(str(values["share"])),
+                )
+            )
+        elif code == "MATURITY_NOT_KNOWN":
+            counts = ("num_rows", "num_parcels", "num_days")
+            young.append(
+                Young(
+                    harm=harm_of[str(values["outcome"])],
+                    **{name: int(str(values[name])) for name in counts},
+                )
+            )
+    return {"leaks": leaks, "young": young}
 
 
 def _warnings(
@@ -323,7 +350,7 @@ def _warnings(
     """Warnings to look at before a night uses the model."""
     import polars as pl
 
-    young = past.young(*asked(config))
+    young = past.young(*asked(config, past.absent))
     found = [*past.warnings, *(data.warnings if data is not None else ())]
     if data is None:
         found += [warn("EFFECT_IS_PRIOR"), *what_waits(young.premium)]

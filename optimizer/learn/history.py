@@ -212,7 +212,8 @@ def read_history(
     )
     rows, maturity = ripen(frame, config.learning.maturity_days, window.as_of)
     is_ripe = np.ones(len(rows), np.bool_)
-    for name in asked(config):
+    known = asked(config, read.absent)
+    for name in known:
         is_ripe &= maturity[name].is_ripe
     alarms = history_alarms(
         rows,
@@ -222,11 +223,9 @@ def read_history(
         is_by_station=config.holdout.unit == "station-day",
     )
     found = [*read.warnings, *lost, *found, *_unknown_reasons(rows)]
-    recorded = {
-        name: maturity[name] for name in asked(config) if name not in read.absent
-    }
-    young = young_unknown(rows, recorded, window.as_of)
-    warnings = (*alarms, *found, *told(maturity), *young)
+    young = young_unknown(rows, {n: maturity[n] for n in known}, window.as_of)
+    recorded = {n: one for n, one in maturity.items() if n not in read.absent}
+    warnings = (*alarms, *found, *told(recorded), *young)
     if times > 1:
         beside = _num_beside(rows)
         warnings = (warn("OUTCOMES_DRAWN", num_parcels=beside, times=times), *warnings)
@@ -243,19 +242,30 @@ def require_ripe(past: History, config: Config) -> None:
     DataError
         It says from which day on there will be.
     """
-    for outcome in asked(config):
+    known = asked(config, past.absent)
+    for outcome in known:
         refuse_unripe(past.maturity[outcome])
     if len(past.frame) == 0:
         raise DataError(
-            f"outcomes: no row is ripe for {' and '.join(asked(config))} at once: "
-            f"{past.young(*asked(config)).told()}"
+            f"outcomes: no row is ripe for {' and '.join(known)} at once: "
+            f"{past.young(*known).told()}"
         )
 
 
-def asked(config: Config) -> tuple[str, ...]:
-    """Outcomes that cost something, so that a row without them cannot count."""
+def asked(config: Config, absent: frozenset[str]) -> tuple[str, ...]:
+    """
+    Outcomes that have to be known of a row: they are recorded, and cost something.
+
+    Parameters
+    ----------
+    config
+        With the costs.
+    absent
+        Outcomes that the history does not record.
+    """
     costs = harm_costs_cny(config)
-    return tuple(OUTCOME_OF[harm] for harm, cost in costs.items() if cost)
+    names = [OUTCOME_OF[harm] for harm, cost in costs.items() if cost]
+    return tuple(name for name in names if name not in absent)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

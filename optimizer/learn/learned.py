@@ -62,7 +62,9 @@ class Learned(Shown):
             "candidates": [one.model_dump() for one in self.model.candidates],
             "confidence": self.confidence,
             "pooled": {
-                h: one.model_dump() for h, one in (self.model.pooled or {}).items()
+                h: one.model_dump()
+                for h, one in (self.model.pooled or {}).items()
+                if self.model.is_known(h)
             },
             "promises": [one.model_dump() for one in self.model.promises],
             "warnings": [warning.to_json() for warning in self.warnings],

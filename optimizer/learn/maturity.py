@@ -17,7 +17,7 @@ the right; with :math:`\delta` an event's delay and :math:`w` the days of its ro
 
 is their distribution up to the longest observation, and the maturity the first day by
 which ``SHARE_IN`` of them have come. Nothing is known of what comes after the longest
-observation: where that is not well beyond, ``ASSUMED`` counts.
+observation: where that is not well beyond, ``ASSUMED_DAYS`` count.
 
 References
 ----------
@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from optimizer.config.learning import ASSUMED_DAYS
 from optimizer.contracts.warnings import warn
 from optimizer.errors import DataError, counted
 
@@ -47,8 +48,6 @@ if TYPE_CHECKING:
 
 #: Columns with the day of each outcome.
 DAY_OF = {"complaint": "complaint_date", "logistics_return": "return_date"}
-#: Days until an outcome is ripe, where nothing else says.
-ASSUMED = {"complaint": 14, "logistics_return": 30}
 #: Share of an outcome's events that come within its maturity.
 SHARE_IN = 0.995
 #: Events of either service that a maturity is learned from, and of a day's risk set.
@@ -222,7 +221,7 @@ def _days(
     known = [days for days in learned if days is not None]
     if len(known) == len(learned):
         return max(known), "learned"
-    return max(ASSUMED[outcome], *known, 0), "assumed"
+    return max(ASSUMED_DAYS[outcome], *known, 0), "assumed"
 
 
 def delay_quantile(delay: NDArray[np.int64], window: NDArray[np.int64]) -> int | None:
@@ -302,7 +301,7 @@ def young_unknown(
     age = frame.select((pl.lit(as_of) - pl.col("date")).dt.total_days()).to_series()
     found = []
     for one in maturity.values():
-        num_young = int((age <= ASSUMED[one.outcome]).sum())
+        num_young = int((age <= ASSUMED_DAYS[one.outcome]).sum())
         if one.source == "none" and num_young:
             found.append(
                 warn(
@@ -310,7 +309,7 @@ def young_unknown(
                     num_rows=num_young,
                     num_parcels=len(frame),
                     outcome=one.outcome,
-                    num_days=ASSUMED[one.outcome],
+                    num_days=ASSUMED_DAYS[one.outcome],
                 )
             )
     return found

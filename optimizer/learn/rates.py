@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from optimizer.build.learned_model import HARMS, Risk
+from optimizer.build.learned_model import HARMS, NO_RISK, Risk
 from optimizer.contracts.warnings import warn
 from optimizer.errors import DataError, counted
 from optimizer.extras import import_extra
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 MIN_PARCELS = 100
 #: Harms of them below which the model says on how few the rate rests.
 FEW_HARMS = 20
-#: Of a harm that is not known and costs nothing.
-NO_RISK = Risk(intercept=-100.0, slopes={}, levels={})
 
 
 def known_risks(

@@ -12,7 +12,9 @@ from zoneinfo import ZoneInfo
 from optimizer.contracts.carrier_names import SPELLINGS, known_carriers
 from optimizer.contracts.platforms import PLATFORMS
 from optimizer.errors import DataError
+from optimizer.recognize.further import further_columns, further_yaml
 from optimizer.recognize.propose import days_in
+from optimizer.recognize.ripening import Ripening, ripening, ripening_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -133,6 +135,8 @@ def _config(proposals: Mapping[str, Proposal], terms: Terms, folder: Path) -> st
     if history is not None:
         learning["history"] = _input(history, terms)
     formats = sorted({f for p in proposals.values() for f in p.date_formats})
+    of_young = ripening_yaml(ripening_of(proposals, terms))
+    further = further_yaml(further_columns(orders, history))
 
     roster = ", ".join(_carriers(orders))
     lost = history is not None and "logistics_return" in history.missing
@@ -144,7 +148,13 @@ def _config(proposals: Mapping[str, Proposal], terms: Terms, folder: Path) -> st
         _block({"date_formats": formats}) if formats else "",
         "" if has_risk else _MODEL + f"model: {folder / 'models' / 'latest'}\n",
         _PRIOR if "prior" in learning else "",
-        _block({"learning": learning}) if learning else "",
+        _block({"learning": learning})
+        if learning
+        else "learning:\n"
+        if of_young
+        else "",
+        of_young,
+        further,
         _HOLDOUT.format(
             kept_back=_share_of_caps(orders, _KEPT_BACK),
             explored=_share_of_caps(orders, _EXPLORED),
@@ -178,7 +188,8 @@ holdout:                          # left to chance, so that premium can be measu
   share: {kept_back}                      # of the chosen parcels, kept back: by these
                                   # is known what came of what plans promised
   explore_share: {explored}              # of slots, to parcels of any kind: what
-                                  # premium does where no plan would choose
+                                  # premium does where no plan would choose; with
+                                  # objective.explore: thompson it has to be 0
 """
 #: Shares of the chosen parcels and of slots that are left to chance, where a night has
 #: many; where it has few, as much as makes some parcels, so that it measures something.
@@ -233,6 +244,12 @@ def _input(proposal: Proposal, terms: Terms) -> Any:
     if proposal.decimal != ".":
         found["decimal"] = proposal.decimal
     return found if len(found) > 1 else found["path"]
+
+
+def ripening_of(proposals: Mapping[str, Proposal], terms: Terms) -> Ripening:
+    """Until when past parcels wait, seen from the first night."""
+    night, history = first_night(proposals["orders"]), proposals.get("outcomes")
+    return ripening(history, night, counts_returns=terms.counts_returns)
 
 
 def lacking_harms(history: Proposal, terms: Terms) -> set[str]:
@@ -335,7 +352,7 @@ def next_commands(
     proposals: Mapping[str, Proposal], folder: Path, slots: int | None
 ) -> Sequence[str]:
     """What to do next, a command in each line."""
-    config, date = folder / CONFIG, _date(proposals["orders"])
+    config, date = folder / CONFIG, first_night(proposals["orders"])
     found = []
     if "capacity" not in proposals and slots is None:
         found.append(
@@ -351,7 +368,7 @@ def next_commands(
     return [*found, f"optimizer verify {folder / 'runs' / date}"]
 
 
-def _date(orders: Proposal) -> str:
+def first_night(orders: Proposal) -> str:
     """The night: as the path has it, or the times of its orders, or yesterday."""
     day = _DAY.search(orders.sample.path)
     if day is not None:

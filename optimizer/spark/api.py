@@ -13,6 +13,7 @@ from optimizer.build.experiment import make_experiment
 from optimizer.build.lanes import places_frame
 from optimizer.build.learned_probabilities import fulfilment_of, model_of
 from optimizer.build.night import MAX_SALTS
+from optimizer.build.order_day import service_day
 from optimizer.certify.certificate import Certificate
 from optimizer.clock import StageClock
 from optimizer.config import as_config, as_day, objective_on, policy_on
@@ -26,7 +27,8 @@ from optimizer.io.cells import cell_rules
 from optimizer.io.duplicates import KeyCollision
 from optimizer.io.merchant_order import block_of_merchants
 from optimizer.io.night_sources import open_night
-from optimizer.io.validate import QuarantineLog, checked_table
+from optimizer.io.small_tables import checked_table
+from optimizer.io.validate import QuarantineLog
 from optimizer.model.solution import Termination
 from optimizer.solvers.network.block_margins import find_block_margins, find_plan
 from optimizer.solvers.network.block_solve import BlockNight, solve_core
@@ -241,6 +243,7 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
             salt=0,
             model=model,
             fulfilment=kept,
+            counted=service_day(settings.capacity, checked["capacity"], day),
         )
         made, census, limits = _build(
             orders,

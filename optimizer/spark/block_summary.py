@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from optimizer.build.assemble import merchant_caps
 from optimizer.build.capacity import read_capacity, split_rows
 from optimizer.build.carryover import EarlierNights
 from optimizer.build.checks import warn_uncovered, warn_unknown
-from optimizer.build.lanes import Place, build_forest
+from optimizer.build.lanes import build_forest
 from optimizer.build.lookups import lookup_warnings
 from optimizer.build.night_lookups import count_lookups
 from optimizer.build.service_days import rows_tonight
@@ -24,6 +25,7 @@ from optimizer.spark.blocks import (
     NAME_COLUMNS,
     Terms,
     listed,
+    listed_places,
     place_keys,
     sort_key,
     unpack,
@@ -31,14 +33,20 @@ from optimizer.spark.blocks import (
 from optimizer.spark.engine_keys import PACKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     import polars as pl
     from numpy.typing import NDArray
     from pyspark.sql import DataFrame
 
-    from optimizer.build.capacity import CapacityRow
     from optimizer.build.carryover import Bank
+    from optimizer.build.lanes import Place
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.spark.rows import Rules
+
+
+#: The day that days are counted from.
+EPOCH = dt.date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +72,8 @@ class BlockSummary:
         Names of carriers, regions and outlets, by column.
     unseen
         Names that the model does not know, by column, with the rows that have them.
+    days
+        Days whose slots orders take; none where slots are not counted by day.
     """
 
     merchant_ids: list[str]
@@ -77,6 +87,7 @@ class BlockSummary:
     highest: int
     names: dict[str, set[str]]
     unseen: dict[str, Counter[str]]
+    days: tuple[dt.date, ...]
 
 
 def summarize_blocks(blocks: DataFrame) -> BlockSummary:
@@ -100,7 +111,7 @@ def summarize_blocks(blocks: DataFrame) -> BlockSummary:
             "another row names; keep one row for each"
         )
     ids, merchant_of = _ranked({b: listed(part["ids"]) for b, part in parts.items()})
-    by_name = {b: [Place(*p) for p in listed(c["places"])] for b, c in parts.items()}
+    by_name = {block: listed_places(part["places"]) for block, part in parts.items()}
     places, place_of = _ranked(by_name, sort_key)
     there, eligible, num_open = np.zeros((3, len(ids)), np.int64)
     demand, statuses = np.zeros(len(places), np.int64), np.zeros(256, np.int64)
@@ -130,7 +141,14 @@ def summarize_blocks(blocks: DataFrame) -> BlockSummary:
         highest=max(highest, 0),
         names=names,
         unseen=unseen,
+        days=_days_of(parts.values()),
     )
+
+
+def _days_of(parts: Iterable[Mapping[str, NDArray[Any]]]) -> tuple[dt.date, ...]:
+    """The days of all blocks, ascending."""
+    found = {number for part in parts for number in part["days"].tolist()}
+    return tuple(EPOCH + dt.timedelta(days=number) for number in sorted(found))
 
 
 def _refuse_failed(failed: set[str]) -> None:
@@ -240,14 +258,14 @@ def set_limits(
         history=history,
     )
     rows = read_capacity(capacity, ())
-    rows, taken = rows_tonight(rows, rules.config.capacity, (), history)
+    rows, taken = rows_tonight(rows, rules.config.capacity, census.days, history)
     lanes, beside = split_rows(rows, census.places)
-    odd = [row.name for row in rows if row.min_parcels or _is_dated(row)]
+    odd = [row.name for row in rows if row.min_parcels]
     odd += [row.name for row in beside]
     if odd:
         raise DataError(
-            f"the capacity table has rows with a floor, a date or a place that does "
-            f"not nest, such as ({odd[0]}): {PACKING}"
+            f"the capacity table has rows with a floor or a place that does not "
+            f"nest, such as ({odd[0]}): {PACKING}"
         )
     is_open = rules.config.capacity.uncovered_lanes == "open"
     forest = build_forest(
@@ -298,7 +316,3 @@ def _unfound(
     counts = count_lookups(known, capacity, rules.merchants, rules.config, rules.policy)
     limits = rules.config.lookups
     return lookup_warnings(counts, limits.warn_below, limits.refuse_below)
-
-
-def _is_dated(row: CapacityRow) -> bool:
-    return "service_date" in dict(row.wanted)

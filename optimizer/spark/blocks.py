@@ -9,6 +9,7 @@ merchant that would fill a large part of a block is spread over several, by key.
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import json
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from optimizer.build import encode
 from optimizer.build.assemble import Names
 from optimizer.build.encode import OPEN
 from optimizer.build.lanes import Place
+from optimizer.build.order_day import code_days
 from optimizer.build.unseen_names import (
     CARRIER,
     UnseenNames,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from optimizer.build.encode import NightCodes
     from optimizer.spark.rows import Rules
 
 #: A block; ``failed`` is a message for the driver.
@@ -169,6 +172,7 @@ def _cells(frame: pl.DataFrame, rules: Rules) -> dict[str, Any]:
             ),
             unseen=_as_bytes(_unseen(frame, named, rules)),
             num_repeated=np.int64(repeated.is_duplicated().sum()),
+            days=named["service_day"].drop_nulls().unique().to_numpy(),
         ),
     }
 
@@ -203,7 +207,7 @@ def _leaves(ways: pl.DataFrame, rules: Rules) -> tuple[NDArray[np.int32], list[P
         coder.carriers.encode(ways["carrier_id"]),
         coder.regions.encode(ways["region_id"]),
         coder.outlets.encode(ways["outlet_id"]),
-        np.zeros(len(ways), np.int32),
+        _days(ways, coder),
     )
     places = encode.leaf_places(coder)
     by_name = sorted(range(len(places)), key=lambda at: sort_key(places[at]))
@@ -212,11 +216,31 @@ def _leaves(ways: pl.DataFrame, rules: Rules) -> tuple[NDArray[np.int32], list[P
     return rank[leaf], [places[at] for at in by_name]
 
 
+def _days(ways: pl.DataFrame, coder: NightCodes) -> NDArray[np.int32]:
+    """Code the day whose slot each option takes; 0 where they are not counted so."""
+    import polars as pl
+
+    days = ways["service_day"]
+    if days.null_count() == len(days):
+        return np.zeros(len(ways), np.int32)
+    return code_days(days.cast(pl.Date), coder.days)
+
+
+def listed_places(cell: NDArray[np.uint8]) -> list[Place]:
+    """Read back the places that :func:`build_blocks` put into a cell as text."""
+    found = []
+    for carrier, region, outlet, day in listed(cell):
+        date = None if day is None else dt.date.fromisoformat(day)
+        found.append(Place(carrier, region, outlet, date))
+    return found
+
+
 def place_keys(places: list[Place], salt: int) -> NDArray[np.uint64]:
     """Keys of places, ``(num_places,) uint64``, as those of orders are made."""
     import polars as pl
 
-    names = pl.Series([json.dumps(place) for place in places], dtype=pl.String)
+    texts = [json.dumps(place, default=str) for place in places]
+    names = pl.Series(texts, dtype=pl.String)
     return order_keys(names, salt)[0]
 
 
@@ -226,7 +250,7 @@ def sort_key(place: Place) -> tuple[str, ...]:
 
 
 def _as_bytes(values: Any) -> NDArray[np.uint8]:
-    return np.frombuffer(json.dumps(values).encode(), np.uint8)
+    return np.frombuffer(json.dumps(values, default=str).encode(), np.uint8)
 
 
 def listed(cell: NDArray[np.uint8]) -> Any:

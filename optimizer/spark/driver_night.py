@@ -175,6 +175,7 @@ def _params(rules: Rules, sources: Mapping[str, Source]) -> encode.CodeParams:
         fulfilment=() if rules.fulfilment is None else rules.fulfilment,
         merchants=rules.merchants,
         columns=columns_there(sources),
+        service_day=rules.counted,
     )
 
 

@@ -109,7 +109,8 @@ HONOURED_KEYS = (
         for table in ("capacity", "merchants")
         for name in ("encoding", "sheet")
     ),
-    *("output", "capacity.uncovered_lanes"),
+    *("output", "capacity.uncovered_lanes", "capacity.counted_on"),
+    "capacity.lead_days",
     *(f"capacity.peaks.{name}" for name in ("from", "to", "factor", "carriers")),
     "quarantine.max_share",
     *(f"limits.{name}" for name in ("num_rows", "num_columns", "line_bytes")),
@@ -163,10 +164,6 @@ REFUSED_KEYS = (
     Refused("capacity.attributes", PACKING),
     Refused("capacity.resources", PACKING),
     Refused("capacity.count", f"expected and quantile: {PACKING}"),
-    Refused(
-        "capacity.counted_on",
-        f"ship and delivery count slots by day, which a cluster does not; {LOCAL}",
-    ),
     Refused(
         "files.mode",
         "the rights of what executors write are those of their file system; set them "
@@ -222,8 +219,9 @@ IRRELEVANT_KEYS = (
         for table, name in _PENALTY
     ),
     Irrelevant("capacity.quantile", "of capacity.count, which is refused"),
-    Irrelevant("capacity.lead_days", "of capacity.counted_on, which is refused"),
-    Irrelevant("capacity.in_flight_days", "of capacity.counted_on, which is refused"),
+    Irrelevant(
+        "capacity.in_flight_days", "such nights have no parcels of others", True
+    ),
     Irrelevant("report", "executors write no report", True),
     Irrelevant("solver.relative_gap", "a cluster stops at the optimum alone"),
     Irrelevant("publish", "a cluster publishes the proved optimum or nothing"),
@@ -258,16 +256,11 @@ REFUSED_COLUMNS = (
     Refused("orders.load", f"above 1: {PACKING}"),
     Refused("orders.pin", f'"must": {PACKING}'),
     Refused("options.load", f"above 1: {PACKING}"),
-    Refused("capacity.service_date", f"a date: {PACKING}"),
     Refused("capacity.min_parcels", f"above 0: {PACKING}"),
     Refused("deliveries", "of inputs.deliveries, which is refused", only_far=True),
 )
 #: Columns that change nothing.
 IRRELEVANT_COLUMNS = (
-    *(
-        Irrelevant(f"orders.{name}", "of capacity.counted_on, which is refused")
-        for name in ("ship_date", "delivery_date")
-    ),
     *(
         Irrelevant(f"capacity.{name}", "of min_parcels, which is refused")
         for name in ("penalty_cny", "priority")

@@ -16,6 +16,7 @@ from optimizer.build.learned_probabilities import (
     fill_orders,
     order_shares,
 )
+from optimizer.build.order_day import order_days
 from optimizer.build.sendable import is_sendable, without_unsendable
 from optimizer.build.unseen_names import known_names, unseen_by_row
 from optimizer.config import objective_on
@@ -34,18 +35,20 @@ if TYPE_CHECKING:
 
     from optimizer.build.encode import NightCodes
     from optimizer.build.learned_model import LearnedModel
+    from optimizer.build.order_day import ServiceDay
     from optimizer.config import Config, Fulfilment, PolicyRow
     from optimizer.io.read import Source
 
 #: What broke a rule, beside the columns of a good row; else null.
 BROKEN = "row bigint, broken_column string, broken_rule string"
-#: A checked order; ``saving`` where it names its own carrier.
+#: A checked order; ``saving`` where it names its own carrier, ``service_day`` (from
+#: 1970, in days) where slots are counted by day.
 ORDER_ROWS = (
     "order_id string, merchant_id string, region_id string, carrier_id string, "
     "outlet_id string, key bigint, folded_key bigint, status int, saving bigint, "
     "ineligible_reason string, complaint_prob_standard double, "
     "return_prob_standard double, complaint_share double, return_share double, "
-    "unseen string, "
+    "unseen string, service_day int, "
     f"{BROKEN}"
 )
 #: A checked option.
@@ -58,7 +61,8 @@ OPTION_ROWS = (
 VALUED_ROWS = (
     "order_id string, merchant_id string, region_id string, carrier_id string, "
     "outlet_id string, key bigint, status int, ineligible_reason string, "
-    "saving bigint, is_active boolean, is_option boolean, unseen string"
+    "saving bigint, is_active boolean, is_option boolean, unseen string, "
+    "service_day int"
 )
 #: Column of a message for the driver: executors raise nothing that a person caused.
 FAILED = "\0failed"
@@ -83,6 +87,9 @@ class Rules:
         The learned model that fills missing probabilities, where there is one.
     fulfilment
         Promise-keeping of the night; ``None``: as it is configured.
+    counted
+        Which day's slots orders take; ``None``: they are not counted by day. No saving
+        depends on it.
     """
 
     config: Config
@@ -92,6 +99,7 @@ class Rules:
     salt: int
     model: LearnedModel | None = None
     fulfilment: Sequence[Fulfilment] | None = None
+    counted: ServiceDay | None = None
 
     def coder(self, columns: Iterable[str] = ()) -> NightCodes:
         """Start codes of a task; they never leave the executor."""
@@ -137,6 +145,8 @@ def check_orders(
     is_choice
         Whether carriers come from an options table.
     """
+    import polars as pl
+
     coder, eligibility = rules.coder(source.columns), rules.policy.eligibility
     has_reasons = eligibility or {"is_eligible", "ineligible_reason"} & {
         *source.columns
@@ -149,7 +159,9 @@ def check_orders(
         orders = encode.encode_orders(frame, coder)
         refuse_packing(orders.load, orders.is_pinned)
         saving = np.zeros(len(frame), np.int64)
-        shares = {}
+        shares, days = {}, {}
+        if rules.counted is not None:
+            days["service_day"] = order_days(frame, rules.counted).cast(pl.Int32)
         if not is_choice:
             roster, outboxes = rules.policy.carriers, rules.config.outbox
             orders = without_unsendable(frame, orders, roster, outboxes)
@@ -166,6 +178,7 @@ def check_orders(
             _series("saving", saving),
             unseen=unseen_by_row(frame, known_names(rules.model)),
             **shares,
+            **days,
         )
 
     return _checked(frames, source, ORDER_ROWS, encoded)

@@ -47,6 +47,8 @@ _ERRORS = 1.96
 _MOST_NAMES = 5
 #: Part of what the plan saves by which sums may differ, and the least of it in CNY.
 _TOLERANCE, _CENT = Decimal("1e-6"), Decimal("0.011")
+#: Rates below have two digits, wherever these stand.
+_RARE = 0.01
 _NEVER = "1970-01-01"
 _COLUMNS = {
     **{"merchant_id": "merchant", "carrier_id": "carrier", "region_id": "region"},
@@ -179,7 +181,7 @@ def _stated(
             risk = model["risk"][harm]
             if not risk["slopes"] and not any(risk["levels"].values()):
                 share = 1 / (1 + math.exp(-risk["intercept"]))
-                yield "RISK_TAKEN", {"harm": harm, "share": _three(share)}
+                yield "RISK_TAKEN", {"harm": harm, "share": _rate(share)}
         yield from _new_names(engine, model)
     yield from _kept(record, model if gives_premium else None)
     if model is not None:
@@ -189,7 +191,18 @@ def _stated(
             yield "MODEL_AGE", {"num_days": days.days, "last_night": last}
         if model.get("num_waiting"):
             yield "ROWS_WAITED", {"num_rows": model["num_waiting"]}
+        yield from _alarms(model, harms)
     yield _chance(config)
+
+
+def _alarms(model: Any, harms: Sequence[str]) -> Iterator[_Said]:
+    """What the model's file says of its history, for harms that cost something."""
+    for one in model.get("young", ()):
+        if one["harm"] in harms:
+            yield "YOUNG_COUNTED", dict(one)
+    for one in model.get("leaks", ()):
+        if one["harm"] in harms:
+            yield "HISTORY_LEAKS", {**one, "share": _three(one["share"])}
 
 
 def _return_costs(config: Mapping[str, Any]) -> bool:
@@ -240,9 +253,17 @@ def _effects(model: Any, harms: Sequence[str], *, is_drawn: bool) -> Iterator[_S
 def _new_names(engine: duckdb.DuckDBPyConnection, model: Any) -> Iterator[_Said]:
     """Names of the night without a number in the model, and the rows that have them."""
     parts = [*model["risk"].values(), *model["effect"].values()]
+    numbered = {
+        (column, name)
+        for part in parts
+        for column in part["levels"]
+        for name in part["levels"][column]
+    }
+    for part in model["effect"].values():
+        numbered |= {(c, n) for c, n in (part.get("forest") or {}).get("levels", ())}
     there = {row[0] for row in engine.execute("DESCRIBE orders").fetchall()}
-    for column in sorted({name for part in parts for name in part["levels"]}):
-        known = {name for part in parts for name in part["levels"].get(column, ())}
+    for column in sorted({column for column, _ in numbered}):
+        known = {name for c, name in numbered if c == column}
         rows = "orders"
         if column == "carrier_id":
             rows = (
@@ -255,7 +276,7 @@ def _new_names(engine: duckdb.DuckDBPyConnection, model: Any) -> Iterator[_Said]
             f"SELECT name, count(*) FROM ({asked}) WHERE name IS NOT NULL GROUP BY name"
         ).fetchall()
         new = {name: num for name, num in given if name not in known}
-        if known and new:
+        if new:
             yield (
                 "NEW_NAMES",
                 {
@@ -319,6 +340,14 @@ def _chance(config: Mapping[str, Any]) -> _Said:
     if "held" in told:
         return "HELD_AT_RANDOM", told
     return (without if told else "NONE_AT_RANDOM"), told
+
+
+def _rate(value: float) -> str:
+    """A share with three places; below 1 %, with two digits."""
+    exact = Decimal(value)
+    if value >= _RARE:
+        return _three(value)
+    return f"{round(exact, 1 - exact.adjusted()).normalize():f}"
 
 
 def _three(value: float) -> str:

@@ -339,7 +339,10 @@ def test_what_cannot_be_drawn_is_refused(day, model, tmp_path):
     config = configured(model)
     for change, words in [
         ({"model": None}, "none is named: set model"),
-        ({"holdout": {"explore_share": 0.1}}, "set holdout.explore_share to 0"),
+        (
+            {"holdout": {"explore_share": 0.1}},
+            "write explore_share: 0 under holdout, where 0.1 stands",
+        ),
         (
             {"objective": config["objective"] | {"explore": "blind"}},
             "num_draws counts draws of savings, and there are none",

@@ -188,3 +188,16 @@ def check_paths(
         widths = [sum(matches(row, other) for other in leaves) for row in found]
         assert widths == sorted(widths), (seed, leaf)
         assert (leaf in forest.uncovered) == (not own), (seed, leaf)
+
+
+def test_the_same_names_come_with_other_slots() -> None:
+    """Rows that nest as those before have their own slots, and share no array."""
+    leaves = [Place("yunda", "north", None), Place("yunda", "south", None)]
+    rows = {Place("yunda", None, None): 5, Place("yunda", "north", None): 2}
+    first = build_forest(rows, leaves, [3, 4], is_open=False)
+    other = {place: slots + 1 for place, slots in rows.items()}
+    second = build_forest(other, leaves, [3, 4], is_open=False)
+    assert first.places == second.places
+    assert (first.slots + 1).tolist() == second.slots.tolist() == [6, 3]
+    with pytest.raises(ValueError, match="read-only"):
+        first.parent[0] = 7

@@ -29,13 +29,28 @@ def campaign(
     minutes: float = float("inf"),
 ) -> Tally:
     """Let so many calls fail, or all of them where the count is 0."""
-    ends, tally = time.monotonic() + 60 * minutes, Tally()
     ground = crash.Ground(folder, num_orders)
-    points = crash.points(ground, folder / "log")
+    todo = drawn(ground, folder / "log", seed)
+    print(f"{num_orders:,} orders: {len(todo):,} faults")
+    return let_fail(ground, todo[: count or len(todo)], minutes)
+
+
+def drawn(ground: crash.Ground, log: Path, seed: int) -> list[tuple[str, int, str]]:
+    """Every call with each kind of fault, in an order that is drawn."""
+    points = crash.points(ground, log)
     todo = [(call, n, fault) for call, n in points for fault in crash.FAULTS]
     random.Random(seed).shuffle(todo)
-    print(f"{num_orders:,} orders: {len(points):,} calls, {len(todo):,} faults")
-    for call, number, fault in todo[: count or len(todo)]:
+    return todo
+
+
+def let_fail(
+    ground: crash.Ground,
+    todo: list[tuple[str, int, str]],
+    minutes: float = float("inf"),
+) -> Tally:
+    """Let the n-th call fail in a way, one after the other; judge and mend each."""
+    ends, tally = time.monotonic() + 60 * minutes, Tally()
+    for call, number, fault in todo:
         if time.monotonic() > ends:
             break
         ground.reset()
@@ -47,7 +62,7 @@ def campaign(
         except AssertionError as error:
             faults = [f"{option}: ended with {code}: {error}"]
         end = next(iter(counts), f"ended with {code}")
-        tally.add(f"{fault} at {call}, {num_orders:,} orders", end, faults)
+        tally.add(f"{fault} at {call}", end, faults)
     return tally
 
 

@@ -16,11 +16,11 @@ from optimizer.contracts.columns import polars_type
 from optimizer.contracts.tables import CAPACITY, MERCHANTS, OPTIONS, ORDERS, QUARANTINE
 from optimizer.errors import DataError
 from optimizer.io.read import open_source, read_batches
+from optimizer.io.small_tables import checked_table
 from optimizer.io.validate import (
     MAX_COUNT,
     QuarantineLog,
     check_batch,
-    checked_table,
     refuse_twins,
     require_rows,
 )

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from optimizer.learn.evaluate import evaluate
+from optimizer.learn.fit import learn
 from optimizer.learn.history import Window, read_history
 from optimizer.learn.ledger import ledger
 from optimizer.learn.overlap import comparable
@@ -122,3 +123,16 @@ def test_the_means_come_from_the_draws_of_published_nights(tmp_path: Path):
     assert joined.ledger == evaluate(table, settings(), AFTER).ledger
     promised = float((table["mean_saving_cny"] + FEE).sum()) / 2
     assert joined.ledger[0]["promised_cny"] == pytest.approx(promised)
+
+
+def test_the_ledger_of_a_model_is_that_of_evaluate() -> None:
+    """To the cent, as long as no column is named that evaluate predicts without."""
+    table = outcomes(2_000, 3).with_columns(
+        arm=pl.lit("policy"),
+        saving_cny=24 * pl.col("complaint_prob_standard") - FEE,
+    )
+    kept = learn(table, settings(), AFTER).model.realised
+    whole = evaluate(table, settings(), AFTER).ledger[0]
+    assert kept is not None
+    for name in ("promised_cny", "realised_cny", "low", "high"):
+        assert getattr(kept, name) == round(whole[name], 2)

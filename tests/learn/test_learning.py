@@ -600,7 +600,15 @@ def test_a_model_of_before_formats_were_written_down_is_read(learned, tmp_path):
             path.write_text(text(old | changed))
             with pytest.raises(ConfigError, match="was changed after it was learned"):
                 load_model(path.parent)
-    del found["format"]
+    asked = r"says that it is of format 1, and was learned in format 2.*write 2 there"
+    for lowered in ({}, {"format": 1}):
+        del found["format"]
+        found |= lowered
+        path.write_text(text(found))
+        with pytest.raises(ConfigError, match=asked):
+            load_model(path.parent)
+        found |= {"format": 1}
+    found["kind"] = "observational"
     path.write_text(text(found))
     with pytest.raises(ConfigError, match="was changed after it was learned"):
         load_model(path.parent)

@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 
 import optimizer
+from optimizer.build.learned_model import NO_RISK
 from optimizer.config import as_config
 from optimizer.errors import ConfigError, DataError
-from optimizer.learn.rates import NO_RISK
 from optimizer.learn.stated import is_stated, stated_model
 from optimizer.testing import make_config
 from tests.support.small_night import DAY, call, make_night
@@ -198,7 +198,11 @@ def test_a_history_of_returns_alone_learns_as_its_message_says(tmp_path: Path) -
 
 def test_returns_that_cost_nothing_need_no_history_and_no_stated_rate() -> None:
     """Complaints alone teach the risk; the effect is stated; returns are nothing."""
-    model = _learned(_standard_parcels(), returns=0, effect=0.3).model
+    learned = _learned(_standard_parcels(), returns=0, effect=0.3)
+    model = learned.model
+    assert "| complaint | pool | +0.300 |" in learned.card
+    assert "| return | pool |" not in learned.card
+    assert [*learned.to_json()["pooled"]] == ["complaint"]
     assert (model.kind, model.effect["complaint"].intercept) == ("prior", 0.3)
     risk = model.risk["complaint"]
     assert risk.levels["merchant_id"]["m"] > risk.levels["merchant_id"]["n"]

@@ -105,6 +105,8 @@ def test_every_place_tells_what_is_expected_and_calls_the_draw_a_draw(
     dates = ["--from", f"{DAYS[1]}", "--to", f"{DAYS[1]}"]
     assert words in told.say("backfill", *dates)
     assert f"avoids     {mean:,.2f} CNY" in told.say("run", "--date", f"{DAYS[1]}")
+    said = json.loads(told.say("run", "--date", f"{DAYS[1]}", "--json"))["summary"]
+    assert (said["saving_cny"], said["drawn_saving_cny"]) == (mean, drawn)
     for night in json.loads(told.say("runs", "--json"))["runs"][1:]:
         assert (night["saving_cny"], night["drawn_saving_cny"]) == (mean, drawn)
     last = vars(told.ends[-1])

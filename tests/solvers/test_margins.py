@@ -129,7 +129,7 @@ def test_many_nights_solved_again_give_every_margin() -> None:
     endless.
     """
     num_margins = num_amounts = 0
-    num_nights = num_of(2_000)
+    num_nights = num_of(1_000)
     for seed in range(num_nights):
         problem = night(seed)
         found, _ = find(problem)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from optimizer.certify.certificate import certify, saving_unit
 from optimizer.errors import SolveError
 from optimizer.model.problem import Problem, starts
 from optimizer.model.side_constraints import HARD, NO_FLOOR, NO_PIN, SideRows
-from optimizer.model.solution import SolveParams, Termination
+from optimizer.model.solution import Solution, SolveParams, Termination
 from optimizer.solvers import METHODS, PACKING_METHODS, solve
 from optimizer.solvers.kernels import branch_grow, fill, packing_improve
 from optimizer.solvers.packing import branch, programs, refine_prices
@@ -35,7 +36,7 @@ from tests.support.packing_twin import (
 )
 
 #: Nights that HiGHS solves again; thousands for a long look.
-NUM_HIGHS = int(os.environ.get("NUM_HIGHS", "150"))
+NUM_HIGHS = int(os.environ.get("NUM_HIGHS", "80"))
 #: Options that a tree may price where larger trees would show nothing more.
 SMALL_TREE = 10**7
 
@@ -99,7 +100,7 @@ def shapes(seed: int) -> dict[str, int]:
 
 
 @pytest.mark.slow
-def test_hundreds_of_nights_agree_with_highs() -> None:
+def test_many_nights_agree_with_highs() -> None:
     """HiGHS, rank by rank in another process, misses and saves exactly the same."""
     problems = [
         random_packing(
@@ -320,18 +321,22 @@ def middling(seed: int, num_orders: int = 2_200) -> Problem:
     )
 
 
+@cache
+def solved(seed: int, num_threads: int) -> Solution:
+    """A middling night, by a small tree: solved once for all that look at it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(branch, "MOST_WORK", SMALL_TREE)
+        return solve(middling(seed), "packing", SolveParams(num_threads=num_threads))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-def test_larger_nights_are_feasible_and_nearly_proved(
-    seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_larger_nights_are_feasible_and_nearly_proved(seed: int) -> None:
     """
     Thousands of orders with crossing rows, floors and pins: nothing is broken, and the
     bound is within a few per mille, by a small tree.
     """
-    monkeypatch.setattr(branch, "MOST_WORK", SMALL_TREE)
-    problem = middling(seed)
-    found = solve(problem, "packing", SolveParams())
+    problem, found = middling(seed), solved(seed, 1)
     chosen = found.chosen.tolist()
     _, money = plan_key(problem, chosen)
     assert is_packed(problem, chosen)
@@ -339,12 +344,9 @@ def test_larger_nights_are_feasible_and_nearly_proved(
 
 
 @pytest.mark.slow
-def test_threads_do_not_change_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_do_not_change_the_plan() -> None:
     """The same plan and prices, bit for bit, with any number of threads."""
-    monkeypatch.setattr(branch, "MOST_WORK", SMALL_TREE)
-    problem = middling(0)
-    one = solve(problem, "packing", SolveParams(num_threads=1))
-    other = solve(problem, "packing", SolveParams(num_threads=3))
+    one, other = solved(0, 1), solved(0, 3)
     assert one.chosen.tolist() == other.chosen.tolist()
     for name in ("lane_price", "merchant_price", "row_price"):
         assert getattr(one, name).tolist() == getattr(other, name).tolist()

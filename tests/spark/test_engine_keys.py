@@ -43,7 +43,6 @@ ASKING = {
     "capacity.attributes": {"capacity": {"attributes": ["vehicle"]}},
     "capacity.resources": {"capacity": {"resources": ["kg"]}},
     "capacity.count": {"capacity": {"count": "expected"}},
-    "capacity.counted_on": {"capacity": {"counted_on": "ship"}},
     "files.mode": {"files": {"mode": "0600"}},
     "solver.method": {"solver": {"method": "flow"}},
     "solver.memory_gb": {"solver": {"memory_gb": 2}},

@@ -26,7 +26,7 @@ from optimizer.telemetry.watch import watched
 from optimizer.verify.night import verify_night
 from tests.support.engine_nights import ENGINE_NIGHTS as FIRST_NIGHTS
 from tests.support.engine_nights import after_others
-from tests.support.engine_nights_more import MORE_NIGHTS
+from tests.support.engine_nights_more import MORE_NIGHTS, slots_taken_before
 from tests.support.spark_cluster import JVM
 from tests.support.system_tools import needs
 
@@ -69,7 +69,7 @@ def near_keys():
 def test_every_honoured_key_is_set_in_a_night(tmp_path):
     """To another value than it has by default; so what it does is in the nights."""
     found: set[str] = set()
-    for make in (*ENGINE_NIGHTS.values(), after_others):
+    for make in (*ENGINE_NIGHTS.values(), after_others, slots_taken_before):
         folder = tmp_path / make.__name__
         folder.mkdir()
         found |= set_keys(make(folder)).keys()
@@ -178,3 +178,18 @@ def test_nights_that_count_on_others_are_the_same_on_both_engines(spark, tmp_pat
     copies = [tmp_path / f"lanes-{engine}-{DAY}.csv" for engine in ("local", "spark")]
     assert copies[0].read_bytes() == copies[1].read_bytes()
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in there[0].iterdir())
+
+
+@needs("java")
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:PySpark does not yet fully support")
+def test_slots_that_other_nights_took_are_gone_on_both_engines(spark, tmp_path):
+    """By the days on which their parcels are delivered; told in a table."""
+    config = slots_taken_before(tmp_path)
+    for day in (DAY - dt.timedelta(days=1), DAY):
+        alone, there = published(config, "local", day), published(config, "spark", day)
+        assert_equal_nights(alone, there)
+    taken = pl.read_parquet(there[0] / "in_flight.parquet")
+    assert taken["service_date"].n_unique() > 1
+    assert there[1]["summary"]["num_in_flight"] > 0
+    assert verify_night(there[0]).findings == ()

@@ -22,7 +22,8 @@ from optimizer.explain.block_proof import DrawnPrices
 from optimizer.io.duplicates import KeyCollision
 from optimizer.io.merchant_order import block_of_merchants
 from optimizer.io.read import open_source
-from optimizer.io.validate import QuarantineLog, checked_table
+from optimizer.io.small_tables import checked_table
+from optimizer.io.validate import QuarantineLog
 from optimizer.model.reasons import Reason
 from optimizer.solvers.network import block_solve as near_module
 from optimizer.solvers.network.block_margins import find_block_margins, find_plan
@@ -34,6 +35,7 @@ from optimizer.spark.published import joined
 from optimizer.spark.sums import add_up
 from optimizer.testing import make_tables, random_problem, random_tables
 from tests.support.engine_nights import CARRIERS, with_a_model
+from tests.support.engine_nights_more import dated
 from tests.support.examples import examples
 from tests.support.local_blocks import DAY, make_blocks, make_rules
 
@@ -233,6 +235,21 @@ def test_orders_that_no_outbox_takes_never_get_to_the_solver(has_choice):
     assert 10 < found[3]["reason"].to_list().count("NOT_DELIVERABLE") < 90
 
 
+@pytest.mark.parametrize("counted_on", ["order", "ship", "delivery"])
+@pytest.mark.parametrize("has_choice", [False, True])
+def test_slots_are_counted_by_day_as_on_one_machine(has_choice, counted_on):
+    """Rows of one day replace those of any; orders without a date take the default."""
+    tables = dated(random_tables(16, num_orders=200, has_choice=has_choice))
+    rules = {"counted_on": counted_on}
+    if counted_on != "order":
+        rules["lead_days"] = 3
+    tables = replace(tables, config=tables.config | {"capacity": rules})
+    found = solve(tables, 3, 2)
+    assert_as_alone(tables, found)
+    days = {place.service_date for place in found[1]}
+    assert len(days) == (1 if counted_on == "order" else 4)
+
+
 SLOTS = {
     "tight": pl.lit(1),
     "slack": pl.col("slots") + 1_000,
@@ -294,7 +311,7 @@ def test_orders_that_are_alike_are_chosen_as_on_one_machine(levels, has_choice):
     same parcels go with the same carriers, in whatever blocks merchants are.
     """
     draw, carriers = np.random.default_rng(levels), ["yunda", "zhongtong", "yuantong"]
-    for _ in range(4):
+    for _ in range(2):
         orders = [
             (
                 f"order-{number}",
@@ -386,14 +403,12 @@ def test_the_kernel_of_the_check_is_its_twin(seed):
         assert highest[merchant] == max([0, *worth])
 
 
-@pytest.mark.parametrize("column", ["min_parcels", "service_date"])
-def test_capacity_of_a_packing_night_is_refused(column):
-    """A floor, or a date: the row is named."""
+def test_capacity_of_a_packing_night_is_refused():
+    """A floor: the row is named."""
     tables = random_tables(1)
-    value = pl.lit(0 if column == "min_parcels" else "2026-11-22")
     first = pl.int_range(pl.len()) == 0
-    value = pl.when(first).then(pl.lit(1) if column == "min_parcels" else value)
-    capacity = tables.capacity.with_columns(value.alias(column), slots=9)
+    floor = pl.when(first).then(pl.lit(1)).otherwise(0)
+    capacity = tables.capacity.with_columns(min_parcels=floor, slots=9)
     census, rows = summarize_blocks(make_blocks(tables, 2)), checked(capacity)
     with pytest.raises(DataError, match=r"such as .carrier.*engine: local"):
         set_limits(census, rows, make_rules(tables))

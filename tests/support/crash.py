@@ -1,15 +1,14 @@
 """
 Kill a run, or make its disk fail, anywhere; the night and the state stay whole.
 
-``python tests/support/crash.py --kills 1000`` kills runs at random moments;
-``--faults 0`` injects KILL, EIO and ENOSPC at every write system call, one after the
-other (``--faults 40``: at so many of them). Needs strace. Every run is
-a fork of this process, which has imported everything and computed nothing.
+``night/test_crash.py`` does both, ``python -m tests.campaigns.faults`` at every write
+system call, and ``python -m tests.campaigns.kills`` at random moments of all commands.
+Needs strace. Every run is a fork of this process, which has imported everything and
+computed nothing.
 """
 
 from __future__ import annotations
 
-import argparse
 import datetime as dt
 import hashlib
 import importlib
@@ -20,13 +19,10 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 CALLS = (
     *("openat", "mkdir", "write", "pwrite64", "ftruncate", "fsync", "fdatasync"),
@@ -284,23 +280,6 @@ def write_order(ground: Ground, log: Path) -> int:
     return len(made)
 
 
-def inject(ground: Ground, log: Path, limit: int) -> Counter[str]:
-    """Let each kind of fault happen at each call; at so many of them, if above 0."""
-    todo = [(call, n, fault) for call, n in points(ground, log) for fault in FAULTS]
-    if limit:
-        random.Random(1).shuffle(todo)
-        # A run killed where names change is always among them.
-        todo.sort(key=lambda p: p[0] not in NAMING or p[2] != "signal=KILL")
-        todo = todo[:limit]
-    counts: Counter[str] = Counter()
-    for call, number, fault in todo:
-        ground.reset()
-        option = f"inject={call}:{fault}:when={number}"
-        code = traced(ground, "-o", "/dev/null", "-e", option)
-        ground.judge(code, counts, option)
-    return counts
-
-
 def kill(ground: Ground, count: int, seed: int) -> Counter[str]:
     """Kill runs at random moments of their time."""
     rng, counts = random.Random(seed), Counter[str]()
@@ -336,29 +315,3 @@ def load_everything() -> None:
     keys = np.zeros(1, np.uint64)
     ends = np.array([0, 1])
     hash_texts(np.zeros(1, np.uint8), ends, np.uint64(0), keys, keys.copy())
-
-
-def main() -> None:
-    """Do what is asked, and print how the runs ended."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--faults", type=int, help="0: all")
-    parser.add_argument("--kills", type=int, default=0)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--order", action="store_true", help="of writes and flushes")
-    asked = parser.parse_args()
-    sys.path.insert(0, str(Path(__file__).parents[2]))
-    load_everything()
-    found: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as name:
-        ground = Ground(Path(name))
-        if asked.kills:
-            found["kills"] = kill(ground, asked.kills, asked.seed)
-        if asked.order:
-            found["order"] = {"files": write_order(ground, Path(name) / "log")}
-        if asked.faults is not None:
-            found["faults"] = inject(ground, Path(name) / "log", asked.faults)
-    print(json.dumps(found))
-
-
-if __name__ == "__main__":
-    main()

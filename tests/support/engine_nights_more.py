@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
 
 from optimizer.testing import random_tables
@@ -43,7 +45,7 @@ def for_platforms(folder):
         order_id=pl.when(is_formula).then(there["order_id"]).otherwise("order_id")
     )
     capacity = tables.capacity.with_columns(carrier.replace({"yuantong": "jd"}))
-    tables = type(tables)(orders, capacity, tables.config, ways)
+    tables = replace(tables, orders=orders, capacity=capacity, options=ways)
     policy = tables.config["policy"][0] | {"carriers": [*CARRIERS, "jd", "shentong"]}
     return common(folder, "platforms") | {
         "policy": [policy],
@@ -60,7 +62,59 @@ def for_platforms(folder):
     }
 
 
+def dated(tables):
+    """
+    A night with dates: orders of some days, one of which only parcels have that may
+    not be chosen, and capacity rows of some of the days.
+    """
+    tomorrow = pl.lit("2026-11-23").str.to_date()
+    is_shut = N % 40 == 0
+    orders = tables.orders.with_columns(
+        is_eligible=~is_shut,
+        **{
+            f"{when}_date": pl.when(is_shut)
+            .then(tomorrow + pl.duration(days=3))
+            .when(N % step < 2)
+            .then(tomorrow + pl.duration(days=N % step))
+            for when, step in (("ship", 5), ("delivery", 7))
+        },
+    )
+    capacity = tables.capacity.with_columns(service_date=pl.lit(None, pl.Date))
+    some = capacity.filter(N % 3 == 0).with_columns(
+        service_date=pl.when(N % 2 == 0)
+        .then(tomorrow)
+        .otherwise(pl.lit("2026-11-22").str.to_date()),
+        slots=pl.col("slots") // 2,
+    )
+    return replace(tables, orders=orders, capacity=pl.concat([capacity, some]))
+
+
+def by_day(folder):
+    """Slots of the days on which parcels are shipped, some of them given by date."""
+    tables = dated(random_tables(33, num_orders=300, has_choice=True, rate="0.6"))
+    peak = {"from": "2026-11-23", "to": "2026-11-23", "factor": 0.5}
+    return common(folder, "by-day") | {
+        "policy": [tables.config["policy"][0]],
+        "objective": tables.config["objective"],
+        "inputs": written(folder, "by-day", tables, tables.orders),
+        "capacity": {"counted_on": "ship", "lead_days": 1, "peaks": [peak]},
+    }
+
+
+def slots_taken_before(folder):
+    """Parcels that are delivered days later take slots of those days, on each night."""
+    tables = dated(random_tables(35, num_orders=260))
+    return common(folder, "days") | {
+        "policy": [tables.config["policy"][0]],
+        "objective": tables.config["objective"],
+        "inputs": written(folder, "days", tables, tables.orders),
+        "capacity": {"counted_on": "delivery", "lead_days": 1, "in_flight_days": 3},
+        "state": {"url": f"sqlite:///{folder}/days-ENGINE.db"},
+    }
+
+
 #: Makers of the nights, by name.
 MORE_NIGHTS = {
     "for platforms": for_platforms,
+    "by day": by_day,
 }

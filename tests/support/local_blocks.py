@@ -9,9 +9,12 @@ import polars as pl
 import pyarrow as pa
 
 from optimizer.build.learned_probabilities import model_of
+from optimizer.build.order_day import service_day
 from optimizer.config import as_config, policy_on
-from optimizer.contracts.tables import OPTIONS, ORDERS
+from optimizer.contracts.tables import CAPACITY, OPTIONS, ORDERS
 from optimizer.io.read import open_source
+from optimizer.io.small_tables import checked_table
+from optimizer.io.validate import QuarantineLog
 from optimizer.spark.blocks import build_blocks
 from optimizer.spark.rows import (
     Rules,
@@ -52,8 +55,16 @@ def numbered(table):
 def make_rules(tables, **keys):
     """The rules of a night, some keys changed; with its learned model."""
     config = as_config(tables.config | keys)
-    model = model_of(config, DAY)
-    return Rules(config, policy_on(config, DAY), None, DAY, 0, model)
+    capacity = checked_table(open_source(tables.capacity, CAPACITY), QuarantineLog())
+    return Rules(
+        config=config,
+        policy=policy_on(config, DAY),
+        merchants=None,
+        day=DAY,
+        salt=0,
+        model=model_of(config, DAY),
+        counted=service_day(config.capacity, capacity, DAY),
+    )
 
 
 def make_blocks(tables, num_blocks, num_parts=1):

@@ -32,8 +32,25 @@ SERVERS = {
         "tests/evidence/test_evidence.py",
     ),
 }
+#: Files that take a minute of CPU or more: begun late, they would end alone.
+LONGEST = (
+    "tests/spark/test_golden_engines.py",
+    "tests/verify/test_forgeries.py",
+    "tests/solvers/test_packing.py",
+    "tests/test_campaigns.py",
+    "tests/test_kernel_cache.py",
+    "tests/night/test_crash.py",
+    "tests/replay/test_replay.py",
+    "tests/test_documentation.py",
+    "tests/learn/test_closed_loop.py",
+    "tests/test_commands_in_documents.py",
+    "tests/spark/test_passes.py",
+)
 #: A file system in memory, where flushing a file costs nothing; tests flush thousands.
 MEMORY, ENOUGH = Path("/dev/shm"), 4 << 30
+#: How many threads libraries of linear algebra start, which read it as they load:
+#: workers, and the processes that tests start, inherit it.
+ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def group_of(node_id: str) -> str:
@@ -51,21 +68,27 @@ class Groups(LoadScopeScheduling):
 
 
 def longest_first(items: list[pytest.Item]) -> None:
-    """Sort the servers, and the files with slow tests, before the others."""
+    """Sort servers, the longest files, and other files with slow tests before all."""
     group = {item: group_of(item.nodeid) for item in items}
     slow = {group[item] for item in items if item.get_closest_marker("slow")}
-    servers = list(SERVERS)
+    first = {name: place for place, name in enumerate((*SERVERS, *LONGEST))}
 
     def rank(item: pytest.Item) -> tuple[int, bool]:
         own = group[item]
-        place = servers.index(own) if own in servers else len(servers)
-        return place, own not in slow
+        return first.get(own, len(first)), own not in slow
 
     items.sort(key=rank)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Put the tests' folders into memory where there is enough of it."""
+    """
+    Give each worker one thread for linear algebra, and its folders in memory.
+
+    Threads of several workers on the same cores spin while they wait for one another:
+    what is learned took several times as long.
+    """
+    for name in ONE_THREAD:
+        os.environ.setdefault(name, "1")
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= ENOUGH:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 

@@ -18,19 +18,21 @@ from optimizer.build.learned_model import (
     Doubt,
     Effect,
     Forest,
+    Leak,
     LearnedModel,
     Pooled,
     Promise,
     Realised,
     Risk,
     Tree,
+    Young,
 )
 from optimizer.build.model_file import model_text, named
 from optimizer.config import Config, as_config
-from optimizer.contracts.warnings import CodedWarning, read_warning
+from optimizer.contracts.warnings import CodedWarning, rate_text, read_warning, warn
 from optimizer.errors import ConfigError
 from optimizer.replay.run import verify_run
-from optimizer.verify.assumed import _chance
+from optimizer.verify.assumed import _chance, _rate
 from optimizer.verify.engine import state_again
 from optimizer.verify.night import verify_night
 from tests.support.night_variants import Variant, settings, simulated
@@ -123,6 +125,11 @@ def _model(learner: str) -> LearnedModel:
         promises=promises,
         learner=learner,
         num_waiting=12,
+        young=[
+            Young(harm=harm, num_rows=40, num_parcels=900, num_days=14)
+            for harm in HARMS
+        ],
+        leaks=[Leak(harm="complaint", column="category_id", share=0.9956)],
         pooled=dict.fromkeys(HARMS, known),
         realised=Realised(
             num_parcels=1_200,
@@ -195,7 +202,10 @@ def test_what_a_night_assumes_is_stated_again(
     assert "The last 14 of 20 nights are listed." in shown
     assert ("EFFECT_BY_ORDER" in codes) == (learner != "stated-risk")
     rest = ["KEPT_MEASURED", "KEPT_AS_POOL", "MODEL_AGE", "ROWS_WAITED"]
-    assert codes[-6:] == [*rest, "HELD_AT_RANDOM", "SAVING_IF_LOW"]
+    rest += ["YOUNG_COUNTED", "YOUNG_COUNTED", "HISTORY_LEAKS"]
+    assert codes[-9:] == [*rest, "HELD_AT_RANDOM", "SAVING_IF_LOW"]
+    assert "40 of 900 parcels of the history, at most 14 days old" in shown
+    assert "LEAK: in the history category_id told of nearly every parcel" in shown
     values = _if_low(record)
     low, saving = (float(values[n].replace(",", "")) for n in ("low_cny", "saving_cny"))
     assert low < saving
@@ -271,6 +281,13 @@ PLANTED: dict[str, list[tuple[Change, str]]] = {
         (_saying("PROMISED_BEFORE", realised_cny="2,000.50"), "realised_cny is 1,400"),
         (_saying("MODEL_AGE", num_days=1), "num_days is 2, not 1"),
         (_saying("KEPT_AS_POOL", share="1.000"), "share is 0.880, not 1.000"),
+    ],
+    "a history without fault": [
+        (_without("HISTORY_LEAKS"), "HISTORY_LEAKS (complaint) is left out"),
+        (_saying("YOUNG_COUNTED", num_rows=1), "(return): num_rows is 40, not 1"),
+    ],
+    "another leak": [
+        (_saying("HISTORY_LEAKS", share="0.501"), "share is 0.996, not 0.501"),
     ],
     "a surer effect": [
         (_saying("EFFECT_WEIGHED", low="0.540"), "(return): low is 0.452, not 0.540"),
@@ -394,3 +411,13 @@ def _at_random(explore: str, rules: dict[str, str]) -> tuple[Config, CodedWarnin
     config["objective"] |= {"explore": explore}
     made = as_config(config)
     return made, _left_to_chance(made)
+
+
+def test_a_rate_of_few_in_ten_thousand_is_no_nothing() -> None:
+    """A rate below 1 % has two digits, and both statements write the same ones."""
+    rates = [0.5 / (num + 1) for num in (*range(1, 300), 2_000, 10**6)]
+    for rate in [*rates, 0.00995, 0.0099499, 0.01, 0.0005, 1e-7, 0.25]:
+        assert rate_text(rate) == _rate(rate)
+        assert float(rate_text(rate)) == pytest.approx(rate, rel=0.06)
+    said = warn("RISK_TAKEN", harm="complaint", share=rate_text(0.000249))
+    assert "is 0.025% (complaint)" in str(said)

@@ -26,7 +26,7 @@ PREMIUM = ["complaint_prob_premium", "return_prob_premium"]
 
 
 def _model(*, merchants: dict[str, float]) -> LearnedModel:
-    """A model that knows one region, two tiers and two carriers."""
+    """A model of one region, two tiers, two carriers; its trees ask for a category."""
     levels = {
         "region_id": {"CN-11": 0.1},
         "tier": {"gold": 0.2, "plain": 0.0},
@@ -34,17 +34,21 @@ def _model(*, merchants: dict[str, float]) -> LearnedModel:
         "category_id": {},
     }
     risk = Risk(intercept=-1.5, slopes={}, levels=levels)
-    found = a_model()
+    found = a_model(has_trees=True)
     effect = found.effect["complaint"]
     kept = {"zhongtong": 0.0, "yunda": 0.0}
     names = [name for name in effect.names if name[1] != "yuantong"]
     at = [effect.names.index(name) for name in names]
     covariance = [[effect.covariance[a][b] for b in at] for a in at]
+    assert effect.forest is not None
+    asked = [("category_id", "made-1"), ("carrier_id", "yunda")]
+    forest = effect.forest.model_copy(update={"levels": asked})
     changed = effect.model_copy(
         update={
             "levels": {"carrier_id": kept},
             "names": names,
             "covariance": covariance,
+            "forest": forest,
         }
     )
     parts = {
@@ -66,7 +70,7 @@ def _night(folder: Path, carriers: int = 1) -> tuple[Path, dict[str, Any]]:
     given = {
         **tables,
         "orders": orders.drop(c for c in orders.columns if "_prob_" in c).with_columns(
-            tier=tier
+            tier=tier, category_id=pl.when(at < 9).then(pl.lit("shoe"))
         ),
         "options": None if options is None else options.drop(PREMIUM),
     }
@@ -103,7 +107,9 @@ def test_names_that_the_model_has_not_seen_are_counted(
     run, tables = _night(tmp_path, carriers)
     record = record_of(run)
     told, orders = _told(record), tables["orders"]
-    assert [*told] == ["carrier", "region", "merchant", "tier"]
+    assert [*told] == ["carrier", "region", "merchant", "category", "tier"]
+    shoe = {"column": "category", "names": ["shoe"], "num_names": 1, "num_rows": 9}
+    assert told["category"] == shoe
     ways = orders if carriers == 1 else tables["options"]
     assert told["carrier"]["names"] == ["yuantong"]
     assert told["carrier"]["num_rows"] == (ways["carrier_id"] == "yuantong").sum()
@@ -165,6 +171,7 @@ def test_rows_of_a_cluster_are_counted_as_batches_are() -> None:
     given = {column: counts for column, counts in seen.counts.items() if counts}
     assert counted_by_column(rows) == given
     assert given["merchant_id"] == {"m2": 2}
-    assert "category_id" not in known
+    assert known["category_id"] == {"made-1"}
+    assert "outlet_id" not in known
     assert known_names(None) == {}
     assert unseen_by_row(frame, {})[0] is None
