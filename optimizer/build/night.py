@@ -32,6 +32,7 @@ from optimizer.build.learned_probabilities import (
     fill_options,
     fill_orders,
     fulfilment_of,
+    gaps_of,
     model_of,
     model_warnings,
     order_shares,
@@ -294,10 +295,10 @@ def take_in(
             history=history,
             experiment=experiment,
         )
-    gives_premium = model is not None and lacks_premium(sources)
+    gaps = gaps_of(sources, model)
     grounds = Grounds(
         model=model,
-        gives_premium=gives_premium,
+        gaps=gaps,
         config=config,
         policy=policy,
         day=history.day,
@@ -317,7 +318,7 @@ def take_in(
             *unfound,
             *warn_allowed(config, sources, tables.get("deliveries")),
             *find_warnings(index, encoded.coder, config),
-            *model_warnings(by.model, history.day),
+            *model_warnings(by.model, history.day, gaps),
             *encoded.hopes.warnings(int(problem.cap.sum())),
             *(w for name, s in sources.items() for w in s.notes.warnings(name)),
             *small_log.warnings(config.timezone),
@@ -330,7 +331,7 @@ def take_in(
         policy=policy,
         history=history,
         params=params,
-        effect_model=model if gives_premium else None,
+        effect_model=model if gaps.premium else None,
         named=encoded.named,
     )
 
