@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from optimizer.build.carryover import EarlierNights
     from optimizer.build.experiment import Experiment
     from optimizer.contracts.warnings import CodedWarning
+    from optimizer.io.quarantine import QuarantineLog
     from optimizer.io.read import Source
-    from optimizer.io.validate import QuarantineLog
     from optimizer.model.margins import Margins
     from optimizer.solvers.network.block_margins import Plan
     from optimizer.spark.block_summary import BlockSummary, NightLimits
