@@ -34,7 +34,8 @@ NUM_NIGHTS, NUM_ROWS = 30, 6_000
 
 def delays(histories: str = "500") -> dict[str, Any]:
     """Share of histories whose 95 % interval leaves the true effect, 0, out."""
-    from optimizer.learn.history import Window, read_history
+    from optimizer.learn.history import read_history
+    from optimizer.learn.window import Window
 
     as_of = START + dt.timedelta(NUM_NIGHTS)
     stated = {"maturity_days": {"complaint": 16}}

@@ -137,8 +137,8 @@ def shipped(
     from optimizer.build.model_file import load_model
     from optimizer.config import as_config
     from optimizer.learn.fit import learn
-    from optimizer.learn.history import Window
     from optimizer.learn.learned import save_model
+    from optimizer.learn.window import Window
 
     policy = {
         "valid_from": "2022-01-12",

@@ -116,8 +116,8 @@ def loop(num_orders: int = 20_000, num_merchants: int = 100) -> dict[str, Any]:
     """Thirty nights of learning from a belief, then five nights beside the rules."""
     from optimizer.config import as_config
     from optimizer.learn.fit import learn
-    from optimizer.learn.history import Window
     from optimizer.learn.learned import save_model
+    from optimizer.learn.window import Window
     from optimizer.simulate.reveal import outcomes_of
 
     chance = {"holdout": {"share": 0.05, "explore_share": 0.05, "seed": 3}}

@@ -300,8 +300,8 @@ def learned(
 ) -> str:
     from optimizer.config import as_config
     from optimizer.learn.fit import learn
-    from optimizer.learn.history import Window
     from optimizer.learn.learned import save_model
+    from optimizer.learn.window import Window
 
     found = learn(history, as_config(config(_for_learning(settings))), Window(day))
     return str(save_model(found, folder))
@@ -609,7 +609,7 @@ def measured(
     """Intervals of ``evaluate`` by every method, and the true effect of the parcels."""
     from optimizer.config import as_config
     from optimizer.learn.evaluate import evaluate
-    from optimizer.learn.history import Window
+    from optimizer.learn.window import Window
 
     rules = as_config(config(_for_learning(settings)))
     found = evaluate(history, rules, Window(day))

@@ -88,8 +88,6 @@ def run_date(  # noqa: PLR0913 - what a run may be asked for, by name
         return run(previous=previous, changes=changes)
     if changes is not None:
         raise ConfigError("--only-changes is for engine: local; run the whole date")
-    if previous is not None:
-        raise ConfigError("--previous is for engine: local; leave it out")
     from optimizer.spark.engine_keys import refuse_keys
     from optimizer.spark.run import is_near, run_on_spark, start_session
 
@@ -99,7 +97,10 @@ def run_date(  # noqa: PLR0913 - what a run may be asked for, by name
         refuse_keys(config, policy_on(config, day))
 
         with ExitStack() as held:
-            return run(decide=OnCluster(start_session(), held))
+            decide = OnCluster(start_session, held)
+            return run(decide=decide, previous=previous)
+    if previous is not None:
+        raise ConfigError("--previous is for files that the driver sees; leave it out")
     if is_paranoid:
         raise ConfigError("--paranoid is for files that the driver sees; leave it out")
     return run_on_spark(

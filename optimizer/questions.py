@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from optimizer.config import Config
     from optimizer.config.scenarios import ScenarioFile
     from optimizer.explain.plots import Plots
-    from optimizer.learn.evaluate import Evaluation
+    from optimizer.learn.evaluation import Evaluation
     from optimizer.learn.learned import Learned
     from optimizer.report.checked import Checked
     from optimizer.report.page import Page
@@ -494,8 +494,8 @@ def learn_model(
     """
     from optimizer.config import as_config
     from optimizer.learn.fit import history_of, learn
-    from optimizer.learn.history import learning_window
     from optimizer.learn.stated import is_stated, stated_model
+    from optimizer.learn.window import learning_window
 
     settings = as_config(config)
     window = learning_window(settings, first, last, as_of, runs)
@@ -539,7 +539,7 @@ def evaluate(
     from optimizer.config import as_config
     from optimizer.learn.evaluate import evaluate as measure
     from optimizer.learn.fit import history_of
-    from optimizer.learn.history import learning_window
+    from optimizer.learn.window import learning_window
 
     settings = as_config(config)
     window = learning_window(settings, first, last, as_of, runs)

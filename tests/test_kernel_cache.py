@@ -34,6 +34,21 @@ ADD_ONE = (
     "from tiny import add_one; print(add_one(1))\n"
     "from optimizer.kernel_cache import COMPILED; print(COMPILED.folder)"
 )
+#: A command, and the kernels that it calls from Python, each with its types.
+ASKING = """
+import pathlib, sys
+from optimizer.kernel_cache import KernelCache
+asked, read = set(), KernelCache.load_overload
+def noting(cache, sig, context):
+    asked.add(f"{cache._base} {sig}")
+    return read(cache, sig, context)
+KernelCache.load_overload = noting
+from optimizer.cli.main import main
+try:
+    main()
+finally:
+    pathlib.Path("asked.txt").write_text("\\n".join(asked))
+"""
 #: What a source that declares kernels has in it.
 MARK = re.compile(r"^@\w*kernel$", re.M)
 #: Kernels for whole numbers and for floating-point ones.
@@ -80,6 +95,14 @@ class Install:
             env=self.env | env,
         )
 
+    def asks(
+        self, *words: str
+    ) -> tuple[subprocess.CompletedProcess[str], frozenset[str]]:
+        """Call a command that must succeed; the kernels that it asks for."""
+        done = self.call("-c", ASKING, *words)
+        assert done.returncode == 0, done.stderr
+        return done, frozenset((self.folder / "asked.txt").read_text().splitlines())
+
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Install:
@@ -123,39 +146,35 @@ def all_kernels() -> set[str]:
 
 
 @pytest.mark.slow
-def test_a_plain_night_compiles_what_it_needs_once_each_and_says_so(
-    install: Install,
-) -> None:
-    """One line before the first; none for two types of arguments; then silence."""
+def test_each_kernel_is_compiled_once_by_a_night_or_by_warm(install: Install) -> None:
+    """
+    A plain night compiles what it needs: one line before the first, none for two types
+    of arguments, and no packing. ``warm`` adds the rest: all kernels of the package,
+    each for one set of types. Then neither warm nor a night nor a proof compiles any,
+    and warm asks for all that a night asks for: alone, it would have compiled them.
+    """
     words = ("-m", "optimizer", "run", "--config", "config.yaml", "--dry-run")
     first = install.call(*words, "--date", "2026-11-22")
     assert first.stderr.count("compiling the kernels, once: about 15 s of CPU") == 1
     kept = kept_in(install.kernels)
     assert {name for name, count in kept.items() if count > 1} <= TWO_TYPES
     assert not {name for name in kept if "packing" in name or "knapsack" in name}
-    assert install.call(*words, "--date", "2026-11-22").stderr == ""
 
-
-@pytest.mark.slow
-def test_warm_compiles_every_kernel_and_then_none(install: Install) -> None:
-    """
-    All kernels of the package are there, each for one set of types; again is a no-op;
-    a night compiles none.
-    """
     found = json.loads(install.call("-m", "optimizer", "warm", "--json").stdout)
     compiled = Counter(found["compiled"])
-    assert set(compiled) == all_kernels()
+    assert (kept | compiled).keys() == kept_in(install.kernels).keys() == all_kernels()
     assert {name for name, count in compiled.items() if count > 1} <= TWO_TYPES
     assert Path(found["folder"]).parent == install.kernels
     assert len(all_kernels()) == found["num_kept"] > 60
-    again = install.call("-m", "optimizer", "warm", "--json")
+
+    again, by_warm = install.asks("warm", "--json")
     assert json.loads(again.stdout)["compiled"] == []
-    for words in (
-        ("run", "--config", "config.yaml", "--date", "2026-11-22"),
-        ("verify", "runs/2026-11-22"),
-    ):
-        done = install.call("-m", "optimizer", *words)
-        assert (done.returncode, done.stderr) == (0, "")
+    night = ("run", "--config", "config.yaml", "--date", "2026-11-22")
+    run, by_night = install.asks(*night)
+    proof, by_proof = install.asks("verify", "runs/2026-11-22")
+    assert run.stderr == proof.stderr == ""
+    assert by_night
+    assert by_night | by_proof <= by_warm
 
 
 @pytest.mark.slow

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from optimizer.build.encode import NightCodes, OptionArrays, OrderArrays
     from optimizer.build.experiment import Experiment, ExplorePool
     from optimizer.build.lanes import Forest, Place
+    from optimizer.build.margin_coins import Tossed
     from optimizer.build.side_limits import SideLimits
     from optimizer.build.take_up import Counting
     from optimizer.config import Config, PolicyRow
@@ -97,6 +98,9 @@ class Names:
         Rules of the random draws, and orders of the explore arm; ``None``: no draws.
     draws
         Other draws of the savings; ``None`` where savings are not drawn.
+    tossed
+        Pairs of the margin arm, where they were made elsewhere; ``None``: they are made
+        of the plan.
     stopped_pins
         ``(k,) int64``: rows of orders pinned to "must" that never went to the solver;
         their ``status`` says why.
@@ -120,6 +124,7 @@ class Names:
     experiment: Experiment | None = None
     pool: ExplorePool | None = None
     draws: Draws | None = None
+    tossed: Tossed | None = None
     stopped_pins: NDArray[np.int64] = field(default_factory=_nothing)
     pin_priority: int = 0
 

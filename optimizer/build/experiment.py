@@ -301,8 +301,56 @@ class ExploreField:
     parent: NDArray[np.int32]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class EntryLimits:
+    """
+    Below which of 2**64 an order's hash brings it into the explore arm.
+
+    Attributes
+    ----------
+    by_cap, by_lane
+        ``(num_merchants,)`` and ``(num_lanes,) uint64``: the less of both counts.
+    """
+
+    by_cap: NDArray[np.uint64]
+    by_lane: NDArray[np.uint64]
+
+
+def entry_limits(
+    experiment: Experiment,
+    *,
+    cap: NDArray[np.int64],
+    num_open: NDArray[np.int64],
+    slots: NDArray[np.int64],
+    demand: NDArray[np.int64],
+    parent: NDArray[np.int32],
+) -> EntryLimits:
+    """
+    Find how likely an order comes into the explore arm.
+
+    Parameters
+    ----------
+    experiment
+        The rules.
+    cap, num_open
+        ``(num_merchants,) int64``: caps, and orders that may be recommended.
+    slots, demand, parent
+        ``(num_lanes,)``: slots, options of such orders that go to the lane itself, and
+        the parent of each.
+    """
+    demand = demand.astype(np.int64)
+    for lane in range(len(demand) - 1, -1, -1):
+        if parent[lane] >= 0:
+            demand[parent[lane]] += demand[lane]
+    by_lane = _limits(experiment, slots, demand)
+    for lane, above in enumerate(parent.tolist()):
+        if above >= 0:
+            by_lane[lane] = min(by_lane[lane], by_lane[above])
+    return EntryLimits(_limits(experiment, cap, num_open), by_lane)
+
+
 def draw_pool(
-    field: ExploreField, experiment: Experiment
+    field: ExploreField, experiment: Experiment, limits: EntryLimits | None = None
 ) -> tuple[ExplorePool, NDArray[np.int64]]:
     """
     Draw the explore arm.
@@ -313,6 +361,9 @@ def draw_pool(
         The night before it is solved.
     experiment
         The rules.
+    limits
+        Of the whole night, where the field has only some of its orders, all that
+        :func:`candidates_of` finds among them; left out: the field is the night.
 
     Returns
     -------
@@ -323,13 +374,8 @@ def draw_pool(
     none = empty_pool(len(field.cap), len(field.slots)), np.zeros(0, np.int64)
     if experiment.explore_share == 0 or not field.is_open.any():
         return none
-    entry = draw(field.key, experiment, "pool")
-    candidate = np.flatnonzero(field.is_open & (entry < _cap_limits(field, experiment)))
-    picked, options = _pick_options(field, candidate, experiment)
-    candidate = candidate[picked >= 0]
-    picked = picked[picked >= 0]
-    fits = entry[candidate] < _lane_limits(field, experiment)[field.lane[picked]]
-    candidate, picked = candidate[fits], picked[fits]
+    limits = limits or _limits_of(field, experiment)
+    candidate, picked, options = candidates_of(field, experiment, limits)
     coin = draw(field.key[candidate], experiment, "coin") < _HALF
     turn = draw(field.key[candidate], experiment, "turn")
     turns = _take_turns(field, candidate, picked, coin, turn)
@@ -338,23 +384,47 @@ def draw_pool(
     return _gather(field, drawn, options, turns)
 
 
-def _cap_limits(field: ExploreField, experiment: Experiment) -> NDArray[np.uint64]:
-    """Entry limit of each order by its merchant's cap, of 2**64."""
-    num_open = np.bincount(field.merchant[field.is_open], minlength=len(field.cap))
-    return _limits(experiment, field.cap, num_open)[field.merchant]
+def _limits_of(field: ExploreField, experiment: Experiment) -> EntryLimits:
+    """The limits of a whole night."""
+    merchant = field.merchant[field.is_open]
+    return entry_limits(
+        experiment,
+        cap=field.cap,
+        num_open=np.bincount(merchant, minlength=len(field.cap)),
+        slots=field.slots,
+        demand=np.bincount(field.lane, minlength=len(field.slots)),
+        parent=field.parent,
+    )
 
 
-def _lane_limits(field: ExploreField, experiment: Experiment) -> NDArray[np.uint64]:
-    """Entry limit by lane: the least over the lane and its ancestors."""
-    demand = np.bincount(field.lane, minlength=len(field.slots))
-    for lane in range(len(demand) - 1, -1, -1):
-        if field.parent[lane] >= 0:
-            demand[field.parent[lane]] += demand[lane]
-    limit = _limits(experiment, field.slots, demand)
-    for lane, parent in enumerate(field.parent.tolist()):
-        if parent >= 0:
-            limit[lane] = min(limit[lane], limit[parent])
-    return limit
+def candidates_of(
+    field: ExploreField, experiment: Experiment, limits: EntryLimits
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """
+    Find the orders whose hash would bring them into the explore arm.
+
+    Parameters
+    ----------
+    field
+        Orders; caps, slots and parents are not looked at.
+    experiment, limits
+        The rules, and the limits of the whole night.
+
+    Returns
+    -------
+    candidate, picked
+        ``(p,) int64``: positions of the orders, and the option drawn for each.
+    options
+        ``(q,) int64``: options of those whose cap lets them in, by order and lane.
+    """
+    entry = draw(field.key, experiment, "pool")
+    is_in = field.is_open & (entry < limits.by_cap[field.merchant])
+    candidate = np.flatnonzero(is_in)
+    picked, options = _pick_options(field, candidate, experiment)
+    candidate = candidate[picked >= 0]
+    picked = picked[picked >= 0]
+    fits = entry[candidate] < limits.by_lane[field.lane[picked]]
+    return candidate[fits], picked[fits], options
 
 
 def _limits(

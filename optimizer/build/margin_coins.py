@@ -62,6 +62,31 @@ class MarginPairs:
     outside: NDArray[np.int64]
     is_kept: NDArray[np.bool_]
 
+    @property
+    def tossed(self) -> Tossed:
+        """Both sides of the pairs, each by itself."""
+        return Tossed(self.inside, self.is_kept, self.outside, self.is_kept)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tossed:
+    """
+    Options inside and outside of pairs, whose other side may be elsewhere.
+
+    Attributes
+    ----------
+    inside, is_inside_kept
+        ``(p,) int64`` and ``bool``: options that the plan chose, and whether the coin
+        leaves the plan as it is.
+    outside, is_outside_kept
+        ``(q,)``: likewise of those beside it.
+    """
+
+    inside: NDArray[np.int64]
+    is_inside_kept: NDArray[np.bool_]
+    outside: NDArray[np.int64]
+    is_outside_kept: NDArray[np.bool_]
+
 
 def toss_coins(
     problem: Problem,
@@ -88,7 +113,7 @@ def toss_coins(
         np.searchsorted(problem.merchant_start, np.arange(problem.num_orders), "right")
         - 1
     )
-    quota = _quotas(
+    quota = pair_quotas(
         np.bincount(merchant[owner[chosen]], minlength=problem.num_merchants),
         merchant_ids,
         experiment,
@@ -110,10 +135,19 @@ def toss_coins(
     return MarginPairs(first, second, coin)
 
 
-def _quotas(
+def pair_quotas(
     num_planned: NDArray[np.int64], merchant_ids: Sequence[str], experiment: Experiment
 ) -> NDArray[np.int64]:
-    """Pairs of each merchant, ``(num_merchants,) int64``."""
+    """
+    Pairs of each merchant at most, ``(num_merchants,) int64``.
+
+    Parameters
+    ----------
+    num_planned, merchant_ids
+        By merchant: parcels of its plan, and its id.
+    experiment
+        Share, seed and date.
+    """
     share, quota = experiment.coin_share, np.zeros(len(num_planned), np.int64)
     for at in np.flatnonzero(num_planned).tolist():
         text = f"{experiment.seed}|{experiment.day}|margin|{merchant_ids[at]}"

@@ -59,15 +59,11 @@ from optimizer.io.cells import cell_rules
 from optimizer.io.duplicates import KeyCollision, refuse_repeated_pairs, refuse_repeats
 from optimizer.io.night_sources import PREMIUM_PROBS, lacks_premium, open_night
 from optimizer.io.order_keys import refused_keys
+from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import BATCH_ROWS, worded_batches
 from optimizer.io.read_ahead import read_ahead
 from optimizer.io.small_tables import checked_table
-from optimizer.io.validate import (
-    QuarantineLog,
-    checked_batch,
-    refuse_twins,
-    require_rows,
-)
+from optimizer.io.validate import checked_batch, refuse_twins, require_rows
 from optimizer.model.reasons import Reason
 
 if TYPE_CHECKING:

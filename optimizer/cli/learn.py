@@ -77,8 +77,8 @@ def learn(
     """Learn risk, effect and promise-keeping from past outcomes, with a model card."""
     from optimizer.build.learned_model import BEFORE_ANY_NIGHT
     from optimizer.config import load_config
-    from optimizer.learn.history import learning_window
     from optimizer.learn.models_folder import LATEST, models_folder
+    from optimizer.learn.window import learning_window
     from optimizer.questions import learn_model
 
     settings = load_config(config)

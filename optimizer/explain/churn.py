@@ -21,6 +21,8 @@ from optimizer.io.write import read_back
 from optimizer.model.lane_tree import effective_price
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import polars as pl
     from numpy.typing import NDArray
 
@@ -122,7 +124,7 @@ def start_prices(
 
 
 def earlier_options(
-    previous: Previous, problem: Problem, index: Names, salt: int
+    previous: Previous, problem: Problem, places: Sequence[Place], salt: int
 ) -> NDArray[np.int64]:
     """
     Options of this problem that the earlier night chose, ascending.
@@ -131,8 +133,8 @@ def earlier_options(
     ----------
     previous
         The earlier night.
-    problem, index
-        This night, and the names behind its numbers.
+    problem, places
+        This night, and the names of its lanes.
     salt
         Of this night's order keys.
 
@@ -151,7 +153,7 @@ def earlier_options(
         found += [
             option
             for option in range(first, last)
-            if index.places[problem.option_lane[option]].carrier_id == wanted
+            if places[problem.option_lane[option]].carrier_id == wanted
         ]
     return np.array(found, np.int64)
 

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from optimizer.build.assemble import Names
     from optimizer.build.drawn_savings import Draws
     from optimizer.build.experiment import ExplorePool
-    from optimizer.build.margin_coins import MarginPairs
+    from optimizer.build.margin_coins import Tossed
     from optimizer.explain.stops import StopPrices
     from optimizer.model.margins import Margins
     from optimizer.model.problem import Problem
@@ -182,11 +182,13 @@ def find_outcomes(
     with Threads() as pool:  # no two blocks have a row in common
         pool.each(work, -(-problem.num_orders // BLOCK_ORDERS))
     _mark_chosen(problem, solution.chosen, outcomes, index)
-    if index.experiment is not None and index.experiment.coin_share:
+    if index.tossed is not None:
+        _mark_pairs(problem, index.tossed, outcomes)
+    elif index.experiment is not None and index.experiment.coin_share:
         pairs = toss_coins(
             problem, solution.chosen, index.merchant_ids, index.experiment
         )
-        _mark_pairs(problem, pairs, outcomes)
+        _mark_pairs(problem, pairs.tossed, outcomes)
     if index.draws is not None:
         _mark_draws(problem, solution, index, index.draws, outcomes)
     if index.pool is not None:
@@ -395,7 +397,7 @@ def _mark_chosen(
     outcomes.saving[row] = problem.option_saving[chosen]
 
 
-def _mark_pairs(problem: Problem, pairs: MarginPairs, outcomes: Outcomes) -> None:
+def _mark_pairs(problem: Problem, pairs: Tossed, outcomes: Outcomes) -> None:
     """Mark the margin arm: where the coin swaps a pair, the other parcel is premium."""
     for option in (pairs.inside, pairs.outside):
         order = np.searchsorted(problem.option_start, option, side="right") - 1
@@ -404,10 +406,10 @@ def _mark_pairs(problem: Problem, pairs: MarginPairs, outcomes: Outcomes) -> Non
         outcomes.arm[row] = ARMS.index("margin")
         outcomes.propensity[row] = COIN
         if option is pairs.inside:
-            service = np.where(pairs.is_kept, Reason.CHOSEN, Reason.HELD_OUT)
+            service = np.where(pairs.is_inside_kept, Reason.CHOSEN, Reason.HELD_OUT)
             outcomes.reason[row] = service
         else:
-            outcomes.reason[row[~pairs.is_kept]] = Reason.EXPLORED
+            outcomes.reason[row[~pairs.is_outside_kept]] = Reason.EXPLORED
 
 
 def _mark_draws(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.build.assemble import Names
+    from optimizer.build.experiment import ExplorePool
     from optimizer.config import PolicyRow
     from optimizer.explain.certified_night import CertifiedNight
     from optimizer.explain.outcomes import Outcomes
@@ -160,13 +161,29 @@ def _chance(night: CertifiedNight) -> dict[str, int]:
         found |= _coin_costs(outcomes)
     if pool is None:
         return found | {"explored": 0, "reserved": 0}
+    return found | explored_worth(pool, problem, solution)
+
+
+def explored_worth(
+    pool: ExplorePool, problem: Problem, solution: Solution
+) -> dict[str, int]:
+    """
+    What the explore arm saves, and what its slots and orders could have, micro-CNY.
+
+    Parameters
+    ----------
+    pool
+        The arm.
+    problem, solution
+        The remaining night and its prices; orders and plan are not looked at.
+    """
     price = effective_price(solution.lane_price, problem.lane_parent)
     surplus = pool_surplus(pool, price, solution.merchant_price)
     reserved = int(pool.used_cap @ solution.merchant_price)
     reserved += int(pool.used_slots @ solution.lane_price)
     reserved += int(np.maximum(surplus, 0).sum())
     explored = int(pool.saving[pool.is_premium].sum())
-    return found | {"explored": explored, "reserved": reserved}
+    return {"explored": explored, "reserved": reserved}
 
 
 def _coin_costs(outcomes: Outcomes) -> dict[str, int]:
@@ -215,9 +232,9 @@ def experiment_numbers(
         return {}
     coins = {}
     if "swapped" in chance:
-        of_margin = [count for (arm, _), count in counts.items() if arm == "margin"]
+        inside = (Reason.CHOSEN, Reason.HELD_OUT)
         coins = {
-            "num_coins": sum(of_margin) // 2,
+            "num_coins": sum(counts["margin", reason] for reason in inside),
             "num_swapped": counts["margin", Reason.EXPLORED],
             "coin_cost_cny": chance["swapped"] / 1e6,
             "expected_coin_cost_cny": chance["pairs"] / 2e6,

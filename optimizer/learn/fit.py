@@ -46,13 +46,7 @@ from optimizer.learn.effect import (
     scores,
 )
 from optimizer.learn.features import features_of
-from optimizer.learn.history import (
-    History,
-    Window,
-    asked,
-    read_history,
-    require_ripe,
-)
+from optimizer.learn.history import History, asked, read_history, require_ripe
 from optimizer.learn.learned import Learned
 from optimizer.learn.learners import LEARNERS, POOLED, Trial
 from optimizer.learn.ledger import kept_accounts, ledger
@@ -69,6 +63,7 @@ from optimizer.learn.risk import (
     plain_fit,
 )
 from optimizer.learn.waiting import what_waits
+from optimizer.learn.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,7 +16,7 @@ from optimizer.learn.learners import FIRST, LEARNERS
 if TYPE_CHECKING:
     from optimizer.config import Config
     from optimizer.contracts.warnings import CodedWarning
-    from optimizer.learn.history import Window
+    from optimizer.learn.window import Window
 
 LATEST = "latest"
 

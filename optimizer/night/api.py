@@ -434,7 +434,7 @@ def _solve(
         return solution
     if time.monotonic() > ends:
         return solution
-    earlier = earlier_options(previous, problem, index, intake.salt)
+    earlier = earlier_options(previous, problem, index.places, intake.salt)
     return keep_most(problem, solution, earlier, ends)
 
 

@@ -310,7 +310,8 @@ def _kept_ties(kept: KeptNight, intake: Intake, solution: Solution) -> Solution:
     if not kept.config.solver.keep_previous:
         return solution
     before = Previous(_plan(kept), pl.DataFrame())
-    earlier = earlier_options(before, intake.problem, intake.index, intake.salt)
+    places = intake.index.places
+    earlier = earlier_options(before, intake.problem, places, intake.salt)
     return keep_most(intake.problem, solution, earlier)
 
 

@@ -20,6 +20,7 @@ from optimizer.config import as_config, as_day, objective_on, policy_on
 from optimizer.contracts.tables import QUARANTINE
 from optimizer.errors import DataError
 from optimizer.explain.block_proof import DrawnPrices
+from optimizer.explain.churn import read_previous
 from optimizer.explain.sentences import explain_order
 from optimizer.explain.tables import lanes_table, merchants_table
 from optimizer.io.asked_columns import asked_columns, contracts
@@ -27,8 +28,8 @@ from optimizer.io.cells import cell_rules
 from optimizer.io.duplicates import KeyCollision
 from optimizer.io.merchant_order import block_of_merchants
 from optimizer.io.night_sources import open_night
+from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.small_tables import checked_table
-from optimizer.io.validate import QuarantineLog
 from optimizer.model.solution import Termination
 from optimizer.solvers.network.block_margins import find_block_margins, find_plan
 from optimizer.solvers.network.block_solve import BlockNight, solve_core
@@ -39,8 +40,11 @@ from optimizer.spark.block_summary import (
 )
 from optimizer.spark.blocks import ALL_CELLS
 from optimizer.spark.driver_night import BuiltOnCluster, Read, driver_night
-from optimizer.spark.engine_keys import refuse_keys
+from optimizer.spark.engine_keys import refuse_of_executors
+from optimizer.spark.explore_arm import explore, without_arm
 from optimizer.spark.files import FileTable
+from optimizer.spark.keep_previous import Before, keep_earlier
+from optimizer.spark.margin_arm import toss
 from optimizer.spark.passes import (
     DECISION_ROWS,
     Decided,
@@ -50,7 +54,7 @@ from optimizer.spark.passes import (
 from optimizer.spark.plan_rows import rows_of_plan
 from optimizer.spark.rows import Rules
 from optimizer.spark.shuffle import MAX_ROWS, prepare
-from optimizer.spark.sums import add_up, count_reasons, summary_of
+from optimizer.spark.sums import add_up, count_reasons, summary_of, with_arm
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -167,6 +171,7 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
     rows_per_block: int = MAX_ROWS,
     progress: Callable[[str], None] | None = None,
     history: EarlierNights | None = None,
+    previous: Any = None,
 ) -> SparkNight:
     """
     Choose the parcels that get premium delivery, on a Spark cluster.
@@ -194,6 +199,9 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         Called with a line for each step.
     history
         What other nights left to this one; ``None``: nothing.
+    previous
+        An earlier :class:`~optimizer.explain.night.Night`, or the folder of a published
+        run: with ``solver.keep_previous`` equal optima are decided in its favour.
 
     Raises
     ------
@@ -209,8 +217,11 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
     settings = as_config(config)
     day = as_day(date)
     policy = policy_on(settings, day)
-    refuse_keys(settings, policy)
+    refuse_of_executors(settings, policy)
     history = history or EarlierNights(day)
+    before = None
+    if previous is not None and settings.solver.keep_previous:
+        before = read_previous(previous)
     experiment = make_experiment(settings.holdout, day, settings.objective)
     clock = StageClock(progress)
     with clock.stage("validate"):
@@ -269,8 +280,15 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         is_late=lambda: time.monotonic() > ends,
         tell=progress if progress is not None else _say_nothing,
     )
+    with clock.stage("build"):
+        pool, limits = explore(field, limits, experiment, blocks)
+        blocks = SparkBlocks(made.blocks, limits.terms)
+        field = without_arm(field, limits, pool, blocks)
     with clock.stage("solve"):
         near = solve_core(field, settings.solver.num_threads)
+        if before is not None and time.monotonic() <= ends:
+            known = Before(before, limits.places, made.salt)
+            near = keep_earlier(field, near, blocks, known, ends)
     budgets = None if limits.has_budget is None else field.by_block(limits.has_budget)
     prices = field.by_block(near.merchant_price)
     verdict = DrawnPrices(
@@ -280,10 +298,13 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         budgets,
         experiment=experiment,
         places=limits.places if experiment.is_by_station else (),
+        explored_of=None if pool is None else field.by_block(pool.used_cap),
     )
     with clock.stage("certify"):
-        sums = add_up(blocks, field, near, verdict)
         plan = find_plan(field, verdict, blocks)
+        verdict, coins = toss(field, plan, verdict, census.merchant_ids, blocks)
+        sums = with_arm(add_up(blocks, field, near, verdict), pool)
+        sums = replace(sums, coins=coins)
         margins = find_block_margins(
             field, plan, verdict, blocks, settings.solver.num_threads
         )
@@ -291,7 +312,7 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
     counts = count_reasons(sums, census, made.num_quarantined)
     certified = driver_night(
         Read(sources, num_rows, _sorted_quarantine(made), small_log),
-        BuiltOnCluster(rules, census, limits, history, experiment),
+        BuiltOnCluster(rules, census, limits, history, experiment, pool),
         plan=plan,
         sums=sums,
         counts=counts,

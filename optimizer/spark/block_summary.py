@@ -31,6 +31,7 @@ from optimizer.spark.blocks import (
     unpack,
 )
 from optimizer.spark.engine_keys import PACKING
+from optimizer.spark.faults import PackingNight
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from optimizer.build.carryover import Bank
-    from optimizer.build.lanes import Place
+    from optimizer.build.lanes import Forest, Place
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.spark.rows import Rules
 
@@ -197,6 +198,8 @@ class NightLimits:
         (``None``: no budgets).
     places
         Names of the lanes.
+    lane_demand
+        ``(num_lanes,) int64``: options that go to each lane itself.
     terms
         Lanes, and caps by block.
     bank
@@ -215,6 +218,7 @@ class NightLimits:
     cap: NDArray[np.int64]
     has_budget: NDArray[np.bool_] | None
     places: tuple[Place, ...]
+    lane_demand: NDArray[np.int64]
     terms: Terms
     bank: Bank | None
     in_flight: NDArray[np.int64]
@@ -263,7 +267,7 @@ def set_limits(
     odd = [row.name for row in rows if row.min_parcels]
     odd += [row.name for row in beside]
     if odd:
-        raise DataError(
+        raise PackingNight(
             f"the capacity table has rows with a floor or a place that does not "
             f"nest, such as ({odd[0]}): {PACKING}"
         )
@@ -291,6 +295,7 @@ def set_limits(
         cap=made.caps,
         has_budget=made.has_budget,
         places=forest.places,
+        lane_demand=_demand_of_lanes(forest, census),
         terms=terms,
         bank=made.bank,
         in_flight=np.array([taken.get(place, 0) for place in forest.places], np.int64),
@@ -302,6 +307,13 @@ def set_limits(
             *warn_unknown(census.names["carrier_id"], rules.policy.carriers),
         ),
     )
+
+
+def _demand_of_lanes(forest: Forest, census: BlockSummary) -> NDArray[np.int64]:
+    """Options by the lane that they go to, those of lanes below it not counted."""
+    demand = np.zeros(len(forest.slots), np.int64)
+    np.add.at(demand, forest.lane_of_leaf, census.demand)
+    return demand
 
 
 def _unfound(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,6 +73,8 @@ class Terms:
         bytes for a place, where its name in every block would be many.
     cap_of
         By block, the cap of each of its merchants: that of the whole merchant.
+    arm_of
+        By block, its orders of the explore arm, which are in no problem.
     """
 
     slots: NDArray[np.int64]
@@ -80,6 +82,28 @@ class Terms:
     place_key: NDArray[np.uint64]
     place_lane: NDArray[np.int32]
     cap_of: Mapping[int, NDArray[np.int64]]
+    arm_of: Mapping[int, BlockArm] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockArm:
+    """
+    The explore arm's orders of a block.
+
+    Attributes
+    ----------
+    key
+        ``(p,) uint64``, ascending.
+    lane, is_premium
+        ``(p,) int32`` and ``bool``: of the drawn option, and the result of the coin.
+    used_cap
+        ``(m,) int64``: places that the arm takes of each merchant's whole cap.
+    """
+
+    key: NDArray[np.uint64]
+    lane: NDArray[np.int32]
+    is_premium: NDArray[np.bool_]
+    used_cap: NDArray[np.int64]
 
 
 def pack(**arrays: Any) -> bytes:
@@ -260,6 +284,30 @@ def listed(cell: NDArray[np.uint8]) -> Any:
 
 def open_block(block: int, numbers: bytes, terms: Terms) -> Problem:
     """The problem of a block, on the lanes and with the caps of the whole night."""
+    whole = whole_block(block, numbers, terms)
+    arm = terms.arm_of.get(block)
+    return whole if arm is None else _without(whole, arm.key)
+
+
+def _without(whole: Problem, key: NDArray[np.uint64]) -> Problem:
+    """A problem without the orders of some keys; rows count what is left."""
+    is_left = ~np.isin(whole.key, key)
+    count = np.diff(whole.option_start)
+    option = np.repeat(is_left, count)
+    left = np.concatenate(([0], np.cumsum(is_left)))
+    return replace(
+        whole,
+        merchant_start=left[whole.merchant_start],
+        option_start=np.concatenate(([0], np.cumsum(count[is_left]))),
+        option_lane=whole.option_lane[option],
+        option_saving=whole.option_saving[option],
+        key=whole.key[is_left],
+        row=np.arange(int(left[-1])),
+    )
+
+
+def whole_block(block: int, numbers: bytes, terms: Terms) -> Problem:
+    """The same with the orders of the explore arm, which its limits are not for."""
     from optimizer.build.canonical_order_kernel import sort_options
 
     cells = unpack(numbers)

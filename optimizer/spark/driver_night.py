@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     import polars as pl
 
     from optimizer.build.carryover import EarlierNights
-    from optimizer.build.experiment import Experiment
+    from optimizer.build.experiment import Experiment, ExplorePool
     from optimizer.contracts.warnings import CodedWarning
+    from optimizer.io.quarantine import QuarantineLog
     from optimizer.io.read import Source
-    from optimizer.io.validate import QuarantineLog
     from optimizer.model.margins import Margins
     from optimizer.solvers.network.block_margins import Plan
     from optimizer.spark.block_summary import BlockSummary, NightLimits
@@ -69,6 +69,8 @@ class BuiltOnCluster:
         Its rules, its merchants and places, its caps and lanes.
     history, experiment
         What other nights left to it, and the rules of its random draws.
+    pool
+        Its explore arm; ``None``: it has none.
     """
 
     rules: Rules
@@ -76,6 +78,7 @@ class BuiltOnCluster:
     limits: NightLimits
     history: EarlierNights
     experiment: Experiment | None
+    pool: ExplorePool | None = None
 
 
 def driver_night(
@@ -118,7 +121,7 @@ def driver_night(
     )
     intake = Intake(
         problem=plan.problem,
-        index=_names(census, limits, built.experiment),
+        index=_names(built),
         quarantine=read.quarantine,
         inputs=tuple(
             InputRecord(n, s.label, read.num_rows[n], s.notes.to_json(), s.unread)
@@ -148,9 +151,8 @@ def driver_night(
     )
 
 
-def _names(
-    census: BlockSummary, limits: NightLimits, experiment: Experiment | None
-) -> Names:
+def _names(built: BuiltOnCluster) -> Names:
+    census, limits = built.census, built.limits
     no_rows = np.zeros(0, np.uint8)
     return Names(
         merchant_ids=tuple(census.merchant_ids),
@@ -163,7 +165,8 @@ def _names(
         merchant_num_open=census.num_open,
         in_flight=limits.in_flight,
         bank=limits.bank,
-        experiment=experiment,
+        experiment=built.experiment,
+        pool=built.pool,
     )
 
 

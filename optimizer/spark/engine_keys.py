@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 #: What to do instead, where nothing nearer is known.
 LOCAL = "run with engine: local"
-PACKING = f"that makes a packing night, which a cluster does not solve; {LOCAL}"
+ALONE = "the driver decides alone, where it sees the night's files"
+PACKING = f"that makes a packing night, which {ALONE}; {LOCAL}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,21 @@ class Refused:
         Values that it takes all the same; the default value always.
     only_far
         Whether it is refused only where the driver does not see the night's files.
+    by_driver
+        Whether the driver decides a night with it by itself where it sees the files;
+        then it is refused of far nights, and of executors.
     """
 
     name: str
     instead: str
     takes: tuple[str, ...] = ()
     only_far: bool = False
+    by_driver: bool = False
+
+    @property
+    def is_near(self) -> bool:
+        """Whether nights whose files the driver sees honour it."""
+        return self.only_far or self.by_driver
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,11 @@ class Irrelevant:
     name: str
     why: str
     only_far: bool = False
+
+    @property
+    def is_near(self) -> bool:
+        """Whether nights whose files the driver sees honour it."""
+        return self.only_far
 
 
 _TABLES = ("orders", "capacity", "options", "merchants")
@@ -120,7 +135,7 @@ HONOURED_KEYS = (
     *("engine", "spark.table_format", "spark.rows_per_block"),
     *("operations.logs", "operations.metrics", "operations.lineage"),
     "operations.alerts.quarantine_share",
-    *("holdout.share", "holdout.seed", "holdout.unit"),
+    *("holdout.share", "holdout.explore_share", "holdout.seed", "holdout.unit"),
     *("model", "learning.features", "learning.categories"),
 )
 #: Keys that are refused, or some of whose values are.
@@ -132,18 +147,13 @@ REFUSED_KEYS = (
         ("floor", "pooled"),
         only_far=True,
     ),
-    Refused("policy.cap.group", f"owner: {PACKING}"),
-    Refused("policy.subsidy_budget_cny", PACKING),
+    Refused("policy.cap.group", f"owner: {PACKING}", by_driver=True),
+    Refused("policy.subsidy_budget_cny", PACKING, by_driver=True),
     Refused(
         "objective.explore",
-        f"margin and thompson look at the whole night at once; {LOCAL}, or measure "
-        "with holdout.share, which works on a cluster",
-        ("blind", "none"),
-    ),
-    Refused(
-        "holdout.explore_share",
-        f"its parcels are drawn one after the other over the whole night; {LOCAL}, or "
-        "measure with holdout.share, which works on a cluster",
+        f"savings that thompson draws {ALONE}; {LOCAL}, or explore by blind or margin",
+        ("blind", "margin", "none"),
+        by_driver=True,
     ),
     Refused(
         "inputs.deliveries",
@@ -161,9 +171,9 @@ REFUSED_KEYS = (
         "yesterdays_capacity needs a wait; let the scheduler choose the file",
         only_far=True,
     ),
-    Refused("capacity.attributes", PACKING),
-    Refused("capacity.resources", PACKING),
-    Refused("capacity.count", f"expected and quantile: {PACKING}"),
+    Refused("capacity.attributes", PACKING, by_driver=True),
+    Refused("capacity.resources", PACKING, by_driver=True),
+    Refused("capacity.count", f"expected and quantile: {PACKING}", by_driver=True),
     Refused(
         "files.mode",
         "the rights of what executors write are those of their file system; set them "
@@ -172,14 +182,20 @@ REFUSED_KEYS = (
     ),
     Refused(
         "solver.method",
-        "a cluster solves by prices: auto or pricing; " + LOCAL,
+        f"executors solve by prices: auto or pricing; by another method {ALONE}; "
+        f"{LOCAL}",
         ("auto", "pricing"),
+        by_driver=True,
     ),
     Refused(
         "solver.memory_gb",
         "what executors keep is bounded by spark.rows_per_block; leave it out",
     ),
-    Refused("solver.keep_previous", f"a cluster reads no earlier night; {LOCAL}"),
+    Refused(
+        "solver.keep_previous",
+        f"executors read no earlier night; leave it out, or {LOCAL}",
+        only_far=True,
+    ),
     Refused(
         "state.url",
         "such nights count on no other, so they have no state; leave it out",
@@ -190,7 +206,7 @@ REFUSED_KEYS = (
         f"the alert reads the orders on one machine; {LOCAL}",
         only_far=True,
     ),
-    Refused("fairness", PACKING),
+    Refused("fairness", PACKING, by_driver=True),
     Refused(
         "outputs",
         "executors write the tables where output says; copy them from there, or have "
@@ -206,7 +222,7 @@ REFUSED_KEYS = (
 #: Keys that change nothing.
 IRRELEVANT_KEYS = (
     Irrelevant("policy.cap.window_days", "of carryover, which is refused", True),
-    Irrelevant("objective.num_draws", "of thompson, which is refused"),
+    Irrelevant("objective.num_draws", "of thompson, which is refused", True),
     *(
         Irrelevant(
             f"inputs.{table}.{name}", "orders and options are Parquet or a lakehouse's"
@@ -215,16 +231,18 @@ IRRELEVANT_KEYS = (
         for name in ("encoding", "sheet")
     ),
     *(
-        Irrelevant(f"inputs.{table}.{name}", "of penalty_cny, of packing nights alone")
+        Irrelevant(
+            f"inputs.{table}.{name}", "of penalty_cny, of packing nights alone", True
+        )
         for table, name in _PENALTY
     ),
-    Irrelevant("capacity.quantile", "of capacity.count, which is refused"),
+    Irrelevant("capacity.quantile", "of capacity.count, which is refused", True),
     Irrelevant(
         "capacity.in_flight_days", "such nights have no parcels of others", True
     ),
     Irrelevant("report", "executors write no report", True),
-    Irrelevant("solver.relative_gap", "a cluster stops at the optimum alone"),
-    Irrelevant("publish", "a cluster publishes the proved optimum or nothing"),
+    Irrelevant("solver.relative_gap", "executors stop at the optimum alone", True),
+    Irrelevant("publish", "the proved optimum is published, or nothing", True),
     Irrelevant("keep", "`optimizer prune` removes nights that it sees alone", True),
     *(
         Irrelevant(
@@ -240,8 +258,8 @@ IRRELEVANT_KEYS = (
         )
         for name in ("below_cny", "group_size")
     ),
-    Irrelevant("pin_priority", 'of pins to "must", which are refused'),
-    Irrelevant("on_conflict", "nothing that is not refused can clash"),
+    Irrelevant("pin_priority", 'of pins to "must", which are refused', True),
+    Irrelevant("on_conflict", "nothing that is not refused can clash", True),
     Irrelevant("acceptance", "`optimizer accept` reads nights that it sees", True),
     *(
         Irrelevant(f"learning.{name}", _LEARN)
@@ -253,19 +271,21 @@ IRRELEVANT_KEYS = (
 )
 #: Columns of the inputs that a cluster refuses, or some of whose values it does.
 REFUSED_COLUMNS = (
-    Refused("orders.load", f"above 1: {PACKING}"),
-    Refused("orders.pin", f'"must": {PACKING}'),
-    Refused("options.load", f"above 1: {PACKING}"),
-    Refused("capacity.min_parcels", f"above 0: {PACKING}"),
+    Refused("orders.load", f"above 1: {PACKING}", by_driver=True),
+    Refused("orders.pin", f'"must": {PACKING}', by_driver=True),
+    Refused("options.load", f"above 1: {PACKING}", by_driver=True),
+    Refused("capacity.min_parcels", f"above 0: {PACKING}", by_driver=True),
     Refused("deliveries", "of inputs.deliveries, which is refused", only_far=True),
 )
 #: Columns that change nothing.
 IRRELEVANT_COLUMNS = (
     *(
-        Irrelevant(f"capacity.{name}", "of min_parcels, which is refused")
+        Irrelevant(f"capacity.{name}", "of min_parcels, which is refused", True)
         for name in ("penalty_cny", "priority")
     ),
-    Irrelevant("merchants.owner_id", "of policy.cap.group: owner, which is refused"),
+    Irrelevant(
+        "merchants.owner_id", "of policy.cap.group: owner, which is refused", True
+    ),
     Irrelevant("outcomes", _LEARN),
 )
 
@@ -346,8 +366,46 @@ def refuse_keys(config: Config, policy: PolicyRow, *, is_near: bool = True) -> N
     ConfigError
         Naming each key, and what to do instead.
     """
-    refused = [entry for entry in REFUSED_KEYS if not (entry.only_far and is_near)]
-    found = [entry for entry in refused if _is_asked(entry, config, policy)]
+    found = [
+        entry
+        for entry in REFUSED_KEYS
+        if not (is_near and entry.is_near) and _is_asked(entry, config, policy)
+    ]
+    _refuse(found)
+
+
+def refuse_of_executors(config: Config, policy: PolicyRow) -> None:
+    """
+    Refuse what executors do not do, whoever sees the files.
+
+    Parameters
+    ----------
+    config, policy
+        Of the night.
+
+    Raises
+    ------
+    ConfigError
+        Naming each key, and what to do instead.
+    """
+    refuse_keys(config, policy)
+    _refuse(of_driver(config, policy))
+
+
+def of_driver(config: Config, policy: PolicyRow) -> list[Refused]:
+    """
+    Keys for which the driver decides a night by itself.
+
+    Parameters
+    ----------
+    config, policy
+        Of the night.
+    """
+    of_it = (entry for entry in REFUSED_KEYS if entry.by_driver)
+    return [entry for entry in of_it if _is_asked(entry, config, policy)]
+
+
+def _refuse(found: list[Refused]) -> None:
     if found:
         said = "; ".join(f"{entry.name}: {entry.instead}" for entry in found)
         raise ConfigError(f"engine: spark does not take {said}")
@@ -400,7 +458,7 @@ def _rows(
 def _told(entry: Refused | Irrelevant | None) -> str:
     if entry is None:
         return "honoured | "
-    near = "honoured near; far " if entry.only_far else ""
+    near = "honoured near; far " if entry.is_near else ""
     if isinstance(entry, Irrelevant):
         return f"{near}irrelevant | {entry.why}"
     takes = f", but for {', '.join(entry.takes)}" if entry.takes else ""

@@ -1,6 +1,25 @@
-"""What Spark says when it cannot go on, without its stack."""
+"""What Spark and its executors say when they cannot go on, without a stack."""
 
 from __future__ import annotations
+
+from optimizer.errors import DataError
+from optimizer.spark.engine_keys import PACKING
+
+
+class PackingNight(DataError):
+    """A night whose tables make it a packing night, which executors do not solve."""
+
+
+def found_by_executors(text: str) -> DataError:
+    """
+    The fault that executors found in the data, as an error of the driver.
+
+    Parameters
+    ----------
+    text
+        What they say.
+    """
+    return PackingNight(text) if PACKING in text else DataError(text)
 
 
 def first_line(error: Exception) -> str:

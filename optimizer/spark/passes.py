@@ -10,8 +10,18 @@ import numpy as np
 
 from optimizer.build.encode import OPEN
 from optimizer.explain.block_proof import DrawnPrices, budgets_of, prove_block
+from optimizer.explain.explored import explored_orders
+from optimizer.model.reasons import Reason
 from optimizer.solvers.network.blocks import bound_block, decided, screen_block
-from optimizer.spark.blocks import PASS_CELLS, block_index, open_block, pack, unpack
+from optimizer.spark.blocks import (
+    PASS_CELLS,
+    block_index,
+    open_block,
+    pack,
+    unpack,
+    whole_block,
+)
+from optimizer.spark.explore_arm import pool_of_block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,6 +32,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from optimizer.build.assemble import Names
+    from optimizer.build.experiment import ExplorePool
     from optimizer.build.lanes import Place
     from optimizer.explain.outcomes import Outcomes
     from optimizer.model.problem import Problem
@@ -232,14 +243,31 @@ def _told(
         row["status"], row["merchants"], night.places, budgets_of(block, verdict)
     )
     if isinstance(verdict, DrawnPrices):
-        index = replace(index, experiment=verdict.experiment)
-    problem = replace(problem, row=np.flatnonzero(index.status == OPEN))
+        tossed = verdict.tossed(block, problem)
+        index = replace(index, experiment=verdict.experiment, tossed=tossed)
+    if (arm := night.terms.arm_of.get(block)) is not None:
+        whole = whole_block(block, row["numbers"], night.terms)
+        index = _with_arm(index, pool_of_block(whole, arm, _open_rows(index)))
+    problem = replace(problem, row=_open_rows(index))
     margins = None
     if night.reach_of is not None:
-        margins = only_orders(problem, solution.chosen, night.reach_of[block])
+        beside = explored_orders(index.pool, problem.num_merchants)
+        reach = night.reach_of[block]
+        margins = only_orders(problem, solution.chosen, reach, beside)
     outcomes = find_outcomes(problem, solution, index, margins, 0)
     names = pl.read_ipc(io.BytesIO(row["names"])).with_row_index("row")
     return names, outcomes, index
+
+
+def _open_rows(index: Names) -> NDArray[np.int64]:
+    return np.flatnonzero(index.status == OPEN)
+
+
+def _with_arm(index: Names, pool: ExplorePool) -> Names:
+    """The names of a block whose orders of the explore arm are decided."""
+    status = index.status.copy()
+    status[pool.row] = np.where(pool.is_premium, Reason.EXPLORED, Reason.HELD_OUT)
+    return replace(index, status=status, pool=pool)
 
 
 #: Rows of decisions that an executor makes at a time.

@@ -16,9 +16,11 @@ from optimizer.night.inputs import tables_of
 from optimizer.night.publish import Contents
 from optimizer.night.record import record_of, tables_with_record
 from optimizer.night.release import check_release
-from optimizer.night.run import DecidedNight
+from optimizer.night.run import DecidedNight, decide_here
 from optimizer.spark.api import allocate
 from optimizer.spark.blocks import ALL_CELLS
+from optimizer.spark.engine_keys import of_driver
+from optimizer.spark.faults import PackingNight
 from optimizer.spark.files import open_files
 from optimizer.spark.passes import PART_ROWS, decide_parts
 from optimizer.spark.write import cluster_errors
@@ -44,13 +46,13 @@ class OnCluster:
 
     Attributes
     ----------
-    session
-        Of the cluster.
+    start
+        Gives the session of the cluster; called where it is needed.
     held
         Frees what is cached on the cluster when it is closed.
     """
 
-    session: SparkSession
+    start: Callable[[], SparkSession]
     held: ExitStack
 
     def __call__(
@@ -58,16 +60,33 @@ class OnCluster:
         found: ResolvedNight,
         config: Config,
         day: dt.date,
-        _: Path | None,
+        previous: Path | None,
+        progress: Callable[[str], None] | None,
+    ) -> DecidedNight:
+        """Decide a night on executors, or alone where they cannot."""
+        if of_driver(config, found.policy):
+            return _alone(found, config, day, previous, progress)
+        try:
+            return self._by_executors(found, config, day, previous, progress)
+        except PackingNight:
+            return _alone(found, config, day, previous, progress)
+
+    def _by_executors(
+        self,
+        found: ResolvedNight,
+        config: Config,
+        day: dt.date,
+        previous: Path | None,
         progress: Callable[[str], None] | None,
     ) -> DecidedNight:
         """Decide a night on executors; its tables are made when it is published."""
+        session = self.start()
         tables: dict[str, Any] = dict(found.fetched.paths)
         agreed = tables_of(config, found.policy)
         for name in ("orders", "options"):
             if name in tables:
                 written = as_written(agreed[name], config.mappings.get(name))
-                tables[name] = open_files(self.session, tables[name], written)
+                tables[name] = open_files(session, tables[name], written)
         night = allocate(
             tables["orders"],
             tables["capacity"],
@@ -78,11 +97,25 @@ class OnCluster:
             rows_per_block=config.spark.rows_per_block,
             progress=progress,
             history=found.before.history,
+            previous=previous,
         )
         self.held.callback(night.release)
         check_release(night.certificate, config)
         record = _record(config, day, night, found)
         return DecidedNight(record, partial(_contents, night, record))
+
+
+def _alone(
+    found: ResolvedNight,
+    config: Config,
+    day: dt.date,
+    previous: Path | None,
+    progress: Callable[[str], None] | None,
+) -> DecidedNight:
+    """Decide a night that executors do not solve, as one machine does."""
+    if progress is not None:
+        progress("decide on the driver alone: executors do not solve this night")
+    return decide_here(found, config, day, previous, progress)
 
 
 def _record(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from optimizer.build.encode import OPEN
 from optimizer.errors import DataError
 from optimizer.spark.blocks import BLOCK, build_blocks
+from optimizer.spark.faults import found_by_executors
 from optimizer.spark.files import FileTable
 from optimizer.spark.rows import (
     FAILED,
@@ -210,7 +211,7 @@ def _refuse_broken(checked: DataFrame, name: str, rules: Rules) -> Counts:
     num_good = by_rule.pop((None, None), 0)
     failed = [rule for column, rule in by_rule if column == FAILED]
     if failed:
-        raise DataError(f"the {name} table: {min(failed)}")
+        raise found_by_executors(f"the {name} table: {min(failed)}")
     is_broken = F.col("broken_column").isNotNull()
     rows = checked.filter(is_broken).select("row").distinct()
     num_broken = rows.count() if by_rule else 0

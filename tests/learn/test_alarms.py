@@ -16,10 +16,11 @@ from optimizer.learn.alarms import full_stations
 from optimizer.learn.estimators import Sample, difference
 from optimizer.learn.evaluate import evaluate
 from optimizer.learn.fit import learn
-from optimizer.learn.history import Window, read_history
+from optimizer.learn.history import read_history
 from optimizer.learn.ledger import kept_accounts, ledger
 from optimizer.learn.overlap import comparable, drawn_together
 from optimizer.learn.risk import CrossFit
+from optimizer.learn.window import Window
 from optimizer.report.evaluation import evaluation_text
 from optimizer.report.language import CHINESE
 from tests.support.pages import visible

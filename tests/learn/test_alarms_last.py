@@ -13,7 +13,7 @@ from optimizer.build.assumed import Grounds, assumptions
 from optimizer.build.learned_model import HARMS, Leak, Young
 from optimizer.build.model_file import model_text
 from optimizer.learn.fit import learn
-from optimizer.learn.history import Window
+from optimizer.learn.window import Window
 from tests.support.drawn_models import a_model
 from tests.support.small_night import call
 from tests.support.trial import CARRIERS, DAY, outcomes, settings

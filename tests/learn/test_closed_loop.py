@@ -18,8 +18,9 @@ from optimizer.config import as_config
 from optimizer.contracts.columns import polars_type
 from optimizer.contracts.tables import OUTCOMES
 from optimizer.learn.fit import learn
-from optimizer.learn.history import Window, read_history
+from optimizer.learn.history import read_history
 from optimizer.learn.learned import save_model
+from optimizer.learn.window import Window
 from optimizer.simulate import simulate_night
 from optimizer.simulate.reveal import outcomes_of
 from optimizer.simulate.world import CARRIER_IDS, NUM_REGIONS, REGION_IDS, make_world

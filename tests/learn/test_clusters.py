@@ -11,16 +11,17 @@ import polars as pl
 import pytest
 
 from optimizer.build.model_prediction import values_of
-from optimizer.learn import champion, risk
-from optimizer.learn import evaluate as evaluation
+from optimizer.learn import champion, rankings, risk
 from optimizer.learn.alarms import ordered_share
 from optimizer.learn.clusters import widening
 from optimizer.learn.effect import Belief, Scores, dr_scores
+from optimizer.learn.evaluate import evaluate
 from optimizer.learn.fit import learn
-from optimizer.learn.history import Window, read_history
+from optimizer.learn.history import read_history
 from optimizer.learn.learners import LEARNERS, Trial
 from optimizer.learn.risk import cross_fit, folds
 from optimizer.learn.together import mean_row
+from optimizer.learn.window import Window
 from tests.support.trial import CARRIERS, DAY, fair_trial, outcomes, settings
 
 AFTER = Window(DAY + dt.timedelta(30))
@@ -157,11 +158,11 @@ def test_a_history_of_stations_is_learned_with_their_folds(monkeypatch) -> None:
         asked.append(by_station)
         return folds(frame, by_station=by_station)
 
-    for module in (risk, champion, evaluation):
+    for module in (risk, champion, rankings):
         monkeypatch.setattr(module, "folds", noted)
     for unit in ("station-day", "order"):
         config = settings(holdout={"share": 0.5, "unit": unit})
-        for of_history in (learn, evaluation.evaluate):
+        for of_history in (learn, evaluate):
             asked.clear()
             of_history(_leaking(3), config, AFTER)
             assert set(asked) == {unit == "station-day"}

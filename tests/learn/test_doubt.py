@@ -18,8 +18,8 @@ from optimizer.build.model_prediction import coefficients, values_of
 from optimizer.build.want_of_knowledge import hopeful_model
 from optimizer.learn.doubt import SURE, doubt_of, raised, steps_of
 from optimizer.learn.fit import learn
-from optimizer.learn.history import Window
 from optimizer.learn.learned import save_model
+from optimizer.learn.window import Window
 from tests.support.trial import DAY, outcomes, settings
 
 AFTER = Window(DAY + dt.timedelta(30))

@@ -12,10 +12,11 @@ import pytest
 
 from optimizer.learn.evaluate import evaluate
 from optimizer.learn.fit import learn
-from optimizer.learn.history import Window, read_history
+from optimizer.learn.history import read_history
 from optimizer.learn.ledger import ledger
 from optimizer.learn.overlap import comparable
 from optimizer.learn.risk import CrossFit
+from optimizer.learn.window import Window
 from tests.support.trial import DAY, outcomes, settings
 
 AFTER = Window(DAY + dt.timedelta(30))

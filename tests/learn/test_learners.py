@@ -19,12 +19,13 @@ from optimizer.errors import ConfigError, DataError
 from optimizer.learn.effect import Belief
 from optimizer.learn.evaluate import evaluate
 from optimizer.learn.fit import learn
-from optimizer.learn.history import Window, read_history
+from optimizer.learn.history import read_history
 from optimizer.learn.learned import save_model
 from optimizer.learn.learners import LEARNERS, predict
 from optimizer.learn.models_folder import in_force
 from optimizer.learn.posterior import Group, posterior
 from optimizer.learn.stated import stated_model
+from optimizer.learn.window import Window
 from tests.support.pages import visible
 from tests.support.small_night import DAY as NIGHT
 from tests.support.small_night import call, make_night

@@ -26,9 +26,10 @@ from optimizer.learn import learners
 from optimizer.learn.estimators import METHODS
 from optimizer.learn.evaluate import evaluate
 from optimizer.learn.fit import learn
-from optimizer.learn.history import Window, read_history
+from optimizer.learn.history import read_history
 from optimizer.learn.learned import save_model
 from optimizer.learn.promise import promise_alerts, promises
+from optimizer.learn.window import Window
 from tests.support.trial import CARRIERS, DAY, outcomes, settings
 
 AFTER = Window(DAY + dt.timedelta(30))

@@ -12,8 +12,9 @@ from optimizer.errors import DataError
 from optimizer.learn.estimators import Sample, difference
 from optimizer.learn.evaluate import evaluate
 from optimizer.learn.fit import learn
-from optimizer.learn.history import Window, read_history
+from optimizer.learn.history import read_history
 from optimizer.learn.maturity import delay_quantile
+from optimizer.learn.window import Window
 from tests.support.trial import DAY, outcomes, settings
 
 NIGHTS = 25

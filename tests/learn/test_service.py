@@ -14,9 +14,10 @@ import optimizer
 from optimizer.errors import DataError
 from optimizer.learn import decided
 from optimizer.learn.base_rates import base_rates
-from optimizer.learn.evaluate import Evaluation
-from optimizer.learn.history import Window, read_history
+from optimizer.learn.evaluation import Evaluation
+from optimizer.learn.history import read_history
 from optimizer.learn.learned import Learned
+from optimizer.learn.window import Window
 from tests.support.trial import DAY, outcomes, settings
 
 AS_OF = DAY + dt.timedelta(40)

@@ -11,7 +11,8 @@ import pytest
 from optimizer.errors import DataError
 from optimizer.learn.evaluate import evaluate
 from optimizer.learn.fit import learn
-from optimizer.learn.history import Window, read_history
+from optimizer.learn.history import read_history
+from optimizer.learn.window import Window
 from tests.support.trial import DAY, outcomes, settings
 
 #: The trial has 10 nights, of which those from the sixth on are not ripe on this day.

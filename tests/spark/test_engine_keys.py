@@ -35,8 +35,7 @@ ASKING = {
         "fee": {"amount_cny": 1, "payer": {"merchant": 0, "platform": 1}},
         "subsidy_budget_cny": 9,
     },
-    "objective.explore": {"explore": "margin"},
-    "holdout.explore_share": {"holdout": {"explore_share": 0.1}},
+    "objective.explore": {"explore": "thompson"},
     "inputs.deliveries": {"deliveries": "nowhere.parquet"},
     "inputs.wait_minutes": {"wait_minutes": 5},
     "inputs.when_capacity_is_late": {"when_capacity_is_late": "yesterdays_capacity"},
@@ -85,7 +84,7 @@ def test_a_refused_key_is_refused(entry, tmp_path):
     config = random_tables(1, num_orders=9).config
     inputs = {"orders": "o.parquet", "capacity": "c.csv"}
     config |= {"inputs": inputs, "output": str(tmp_path), "engine": "spark"}
-    if entry.only_far:
+    if entry.is_near:
         config["output"] = f"file://{tmp_path}/runs"
     if place == "policy":
         config["policy"] = [config["policy"][0] | asked]
@@ -94,7 +93,7 @@ def test_a_refused_key_is_refused(entry, tmp_path):
     else:
         config |= asked
     if entry.name == "objective.explore":
-        config["holdout"] = {"explore_share": 0.1}
+        config["model"] = "somewhere"
     with pytest.raises(ConfigError) as refused:
         run_date(as_config(config), DAY)
     assert f"{entry.name}: {entry.instead}" in str(refused.value)

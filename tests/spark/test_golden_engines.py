@@ -16,6 +16,7 @@ from optimizer.contracts.run_folder import AUDIT, RECORD, REPORT, read_record
 from optimizer.contracts.tables import NIGHTS
 from optimizer.evidence.order_evidence import find_evidence
 from optimizer.job import run_date
+from optimizer.spark import run
 from optimizer.spark.engine_keys import (
     HONOURED_KEYS,
     IRRELEVANT_KEYS,
@@ -24,9 +25,14 @@ from optimizer.spark.engine_keys import (
 )
 from optimizer.telemetry.watch import watched
 from optimizer.verify.night import verify_night
+from tests.support.driver_nights import DRIVER_NIGHTS, loads_in_the_data
 from tests.support.engine_nights import ENGINE_NIGHTS as FIRST_NIGHTS
 from tests.support.engine_nights import after_others
-from tests.support.engine_nights_more import MORE_NIGHTS, slots_taken_before
+from tests.support.engine_nights_more import (
+    MORE_NIGHTS,
+    keeping_ties,
+    slots_taken_before,
+)
 from tests.support.spark_cluster import JVM
 from tests.support.system_tools import needs
 
@@ -61,7 +67,7 @@ def set_keys(values: Any, place: str = "") -> dict[str, Any]:
 
 def near_keys():
     """Keys that are honoured where the driver sees the night's files."""
-    entries = [one for one in (*REFUSED_KEYS, *IRRELEVANT_KEYS) if one.only_far]
+    entries = [one for one in (*REFUSED_KEYS, *IRRELEVANT_KEYS) if one.is_near]
     around = tuple(f"{entry.name}." for entry in entries)
     return {key for key in config_keys() if f"{key}.".startswith(around)}
 
@@ -69,7 +75,8 @@ def near_keys():
 def test_every_honoured_key_is_set_in_a_night(tmp_path):
     """To another value than it has by default; so what it does is in the nights."""
     found: set[str] = set()
-    for make in (*ENGINE_NIGHTS.values(), after_others, slots_taken_before):
+    others = after_others, slots_taken_before, keeping_ties
+    for make in (*ENGINE_NIGHTS.values(), *DRIVER_NIGHTS.values(), *others):
         folder = tmp_path / make.__name__
         folder.mkdir()
         found |= set_keys(make(folder)).keys()
@@ -86,12 +93,14 @@ def is_in(key, found):
     return any(".".join(parts[:num]) in found for num in range(1, len(parts)))
 
 
-def published(config, engine, day=DAY):
+def published(config, engine, day=DAY, previous=None):
     """The folder of a night that an engine publishes, and its record."""
     output = f"{config['output']}-{engine}"
     own = json.loads(json.dumps(config).replace("ENGINE", engine))
     made = as_config(own | {"engine": engine, "output": output})
-    report = watched(made, day, lambda tell: run_date(made, day, progress=tell)).report
+    report = watched(
+        made, day, lambda tell: run_date(made, day, progress=tell, previous=previous)
+    ).report
     assert report.outcome == "published"
     return Path(report.run_dir), read_record(report.run_dir)
 
@@ -163,6 +172,30 @@ def test_both_engines_publish_the_same_bytes(spark, tmp_path, name):
     assert "premium_delivery_exit_code 0" in metrics.read_text()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DRIVER_NIGHTS)
+def test_the_driver_decides_alone_what_executors_do_not(tmp_path, monkeypatch, name):
+    """By the configuration that is known before any session is started."""
+    monkeypatch.setattr(run, "start_session", None)
+    config = DRIVER_NIGHTS[name](tmp_path)
+    alone, there = published(config, "local"), published(config, "spark")
+    assert_equal_nights(alone, there)
+    assert "num_passes" not in there[1]["run_measurements"]
+    assert verify_night(there[0]).findings == ()
+
+
+@needs("java")
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:PySpark does not yet fully support")
+def test_the_driver_decides_alone_what_executors_find(spark, tmp_path):
+    """Loads in the data; what is found is told, and the night is one machine's."""
+    config = loads_in_the_data(tmp_path)
+    alone, there = published(config, "local"), published(config, "spark")
+    assert_equal_nights(alone, there)
+    assert there[1]["problem_class"] == "packing"
+    assert verify_night(there[0]).findings == ()
+
+
 @needs("java")
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:PySpark does not yet fully support")
@@ -193,3 +226,25 @@ def test_slots_that_other_nights_took_are_gone_on_both_engines(spark, tmp_path):
     assert taken["service_date"].n_unique() > 1
     assert there[1]["summary"]["num_in_flight"] > 0
     assert verify_night(there[0]).findings == ()
+
+
+@needs("java")
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:PySpark does not yet fully support")
+def test_ties_are_decided_for_an_earlier_night_on_both_engines(spark, tmp_path):
+    """The plan that keeps most of it, which is another than without it."""
+    config = keeping_ties(tmp_path)
+    capacity = pl.read_csv(config["inputs"]["capacity"])
+    halved = capacity.with_columns(slots=pl.col("slots") // 2)
+    halved.write_csv(tmp_path / "halved.csv")
+    inputs = config["inputs"] | {"capacity": str(tmp_path / "halved.csv")}
+    other = config | {"inputs": inputs, "output": f"{tmp_path}/before"}
+    before, _ = published(other, "local", DAY - dt.timedelta(1))
+    alone = published(config, "local", DAY, before)
+    there = published(config, "spark", DAY, before)
+    assert_equal_nights(alone, there)
+    other, _ = published(config | {"output": f"{tmp_path}/free"}, "local")
+    plans = [
+        pl.read_parquet(run / "recommendations.parquet") for run in (there[0], other)
+    ]
+    assert not plans[0].equals(plans[1])

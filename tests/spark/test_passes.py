@@ -19,23 +19,27 @@ from optimizer.contracts.tables import CAPACITY
 from optimizer.errors import DataError, SolveError
 from optimizer.explain.amounts import cap_values, lane_values
 from optimizer.explain.block_proof import DrawnPrices
+from optimizer.explain.churn import read_previous
 from optimizer.io.duplicates import KeyCollision
 from optimizer.io.merchant_order import block_of_merchants
+from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import open_source
 from optimizer.io.small_tables import checked_table
-from optimizer.io.validate import QuarantineLog
 from optimizer.model.reasons import Reason
 from optimizer.solvers.network import block_solve as near_module
 from optimizer.solvers.network.block_margins import find_block_margins, find_plan
 from optimizer.solvers.network.block_solve import BlockNight, solve_core
 from optimizer.solvers.network.blocks import CapPrices, DecidingPrices, above_cuts
 from optimizer.spark.block_summary import set_limits, summarize_blocks
+from optimizer.spark.explore_arm import explore, without_arm
+from optimizer.spark.keep_previous import Before, keep_earlier
+from optimizer.spark.margin_arm import toss
 from optimizer.spark.passes import Decided, SparkBlocks, decide, decide_parts
 from optimizer.spark.published import joined
-from optimizer.spark.sums import add_up
+from optimizer.spark.sums import add_up, with_arm
 from optimizer.testing import make_tables, random_problem, random_tables
 from tests.support.engine_nights import CARRIERS, with_a_model
-from tests.support.engine_nights_more import dated
+from tests.support.engine_nights_more import dated, many_ties
 from tests.support.examples import examples
 from tests.support.local_blocks import DAY, make_blocks, make_rules
 
@@ -63,23 +67,38 @@ def make_field(tables, num_blocks, num_parts=1, is_late=lambda: False):
         is_late=is_late,
         tell=lambda _: None,
     )
-    return field, census, limits, blocks
+    settings = as_config(tables.config)
+    experiment = make_experiment(settings.holdout, DAY, settings.objective)
+    pool, limits = explore(field, limits, experiment, field.blocks)
+    field = without_arm(field, limits, pool, SparkBlocks(blocks, limits.terms))
+    return field, census, limits, blocks, pool
 
 
-def solve(tables, num_blocks, num_parts=1):
+def solve(tables, num_blocks, num_parts=1, previous=None):
     """A night over blocks: the proof, prices by name, the decisions, and the passes."""
-    field, census, limits, rows = make_field(tables, num_blocks, num_parts)
+    field, census, limits, rows, pool = make_field(tables, num_blocks, num_parts)
     near = solve_core(field, 1)
+    if previous is not None:
+        before = Before(read_previous(previous), limits.places, 0)
+        near = keep_earlier(field, near, field.blocks, before, np.inf)
     prices = field.by_block(near.merchant_price)
     verdict = DecidingPrices(near.lane_price, prices, near.tied, None)
     settings = as_config(tables.config)
     experiment = make_experiment(settings.holdout, DAY, settings.objective)
     if experiment.is_random:
         verdict = DrawnPrices(
-            near.lane_price, prices, near.tied, None, experiment, limits.places
+            near.lane_price,
+            prices,
+            near.tied,
+            None,
+            experiment,
+            limits.places,
+            None if pool is None else field.by_block(pool.used_cap),
         )
-    sums = add_up(field.blocks, field, near, verdict)
     plan = find_plan(field, verdict, field.blocks)
+    if experiment.is_random:
+        verdict, _ = toss(field, plan, verdict, census.merchant_ids, field.blocks)
+    sums = with_arm(add_up(field.blocks, field, near, verdict), pool)
     margins = find_block_margins(field, plan, verdict, field.blocks, 1)
     assert margins is not None
     night = Decided(
@@ -102,7 +121,8 @@ def solve(tables, num_blocks, num_parts=1):
     assert {Reason[name]: num for name, num in counts.items()}.items() >= {
         reason: by_sums[reason] for reason in Reason if by_sums[reason]
     }.items()
-    num_chosen = counts.get("CHOSEN", 0) + counts.get("HELD_OUT", 0)
+    num_chosen = counts.get("CHOSEN", 0) + sums.num_kept_back
+    num_chosen += len(decisions.filter(reason="EXPLORED", arm="margin"))
     assert num_chosen == sums.used.sum() == sums.lane_used[is_root].sum()
     lanes = dict(zip(limits.places, near.lane_price.tolist(), strict=True))
     cuts = near.merchant_price.tolist()
@@ -123,7 +143,7 @@ def micro(table, names):
     }
 
 
-def assert_as_alone(tables, found):
+def assert_as_alone(tables, found, previous=None):
     """Hold the integers of blocks against those of one machine."""
     alone = optimizer.allocate(
         tables.orders,
@@ -131,6 +151,7 @@ def assert_as_alone(tables, found):
         config=tables.config,
         options=tables.options,
         date=DAY,
+        previous=previous,
     )
     proof, lanes, merchants = found[:3]
     assert proof == alone.certificate
@@ -233,6 +254,56 @@ def test_orders_that_no_outbox_takes_never_get_to_the_solver(has_choice):
     found = solve(tables, 3, 2)
     assert_as_alone(tables, found)
     assert 10 < found[3]["reason"].to_list().count("NOT_DELIVERABLE") < 90
+
+
+@pytest.mark.parametrize("share", ["0.1", "1"])
+@pytest.mark.parametrize("has_choice", [False, True])
+def test_the_explore_arm_is_drawn_as_on_one_machine(has_choice, share):
+    """Its orders, coins and margins, and the plan of what is left, over any blocks."""
+    tables = random_tables(17, num_orders=300, num_merchants=20, has_choice=has_choice)
+    holdout = {"share": 0.2, "explore_share": share, "seed": 5}
+    tables = replace(tables, config=tables.config | {"holdout": holdout})
+    found = solve(tables, 3, 2)
+    assert_as_alone(tables, found)
+    drawn = found[3].filter(pl.col("arm") == "explore")
+    assert drawn["is_premium"].sum() > 3
+    assert (~drawn["is_premium"]).sum() > 3
+
+
+@pytest.mark.parametrize("share", ["0.4", "1"])
+@pytest.mark.parametrize("has_choice", [False, True])
+def test_coins_are_tossed_between_the_pairs_of_one_machine(has_choice, share):
+    """Pairs of every merchant, over blocks that each have some of its orders."""
+    tables = random_tables(19, num_orders=300, has_choice=has_choice)
+    holdout = {"share": 0.2, "explore_share": share, "seed": 5}
+    explore = {"objective": tables.config["objective"] | {"explore": "margin"}}
+    tables = replace(tables, config=tables.config | {"holdout": holdout} | explore)
+    found = solve(tables, 3, 3)
+    assert_as_alone(tables, found)
+    reasons = found[3].filter(pl.col("arm") == "margin")["reason"].to_list()
+    assert reasons.count("HELD_OUT") == reasons.count("EXPLORED") > 3
+    assert reasons.count("CHOSEN") > 3
+
+
+@pytest.mark.parametrize("has_choice", [False, True])
+def test_ties_are_decided_for_an_earlier_night_as_on_one_machine(has_choice):
+    """Of the best plans the one that keeps most of it; another than without it."""
+    tables = many_ties(random_tables(23, num_orders=300, has_choice=has_choice))
+    earlier = optimizer.allocate(
+        tables.orders,
+        tables.capacity.with_columns(slots=pl.col("slots") // 2),
+        config=tables.config,
+        options=tables.options,
+        date=DAY,
+    )
+    tables = replace(tables, config=tables.config | {"solver": {"keep_previous": True}})
+    found = solve(tables, 3, 2, earlier)
+    assert_as_alone(tables, found, earlier)
+    plan = ["order_id", "carrier_id"]
+    chosen = [
+        each[3].filter("is_premium").select(plan) for each in (found, solve(tables, 3))
+    ]
+    assert not chosen[0].equals(chosen[1])
 
 
 @pytest.mark.parametrize("counted_on", ["order", "ship", "delivery"])

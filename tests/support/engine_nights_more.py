@@ -113,8 +113,56 @@ def slots_taken_before(folder):
     }
 
 
+def exploring(folder):
+    """An explore arm that is drawn blind, and a share of the plan kept back."""
+    tables = random_tables(37, num_orders=300, num_merchants=20, has_choice=True)
+    return common(folder, "exploring") | {
+        "policy": [tables.config["policy"][0]],
+        "objective": tables.config["objective"] | {"explore": "blind"},
+        "inputs": written(folder, "exploring", tables, tables.orders),
+        "holdout": {"share": 0.2, "explore_share": 0.6, "seed": 8},
+    }
+
+
+def with_coins(folder):
+    """Coins between parcels just inside and just outside the plan."""
+    tables = random_tables(39, num_orders=300, num_merchants=9)
+    return common(folder, "coins") | {
+        "policy": [tables.config["policy"][0]],
+        "objective": tables.config["objective"] | {"explore": "margin"},
+        "inputs": written(folder, "coins", tables, tables.orders),
+        "holdout": {"explore_share": 0.5, "seed": 9},
+    }
+
+
+def many_ties(tables):
+    """A night whose orders save one of three amounts, so that prices decide little."""
+    ways = tables.orders if tables.options is None else tables.options
+    risk = pl.col("complaint_prob_premium")
+    few = ways.with_columns(complaint_prob_premium=(risk * 50).round() / 50)
+    orders = few if tables.options is None else tables.orders
+    standard = (pl.col("complaint_prob_standard") * 50).round() / 50
+    orders = orders.with_columns(complaint_prob_standard=standard)
+    options = None if tables.options is None else few
+    return replace(tables, orders=orders, options=options)
+
+
+def keeping_ties(folder):
+    """Ties, which an earlier night is to decide."""
+    tables = many_ties(random_tables(41, num_orders=300, has_choice=True))
+    made = common(folder, "ties")
+    made["solver"] |= {"keep_previous": True}
+    return made | {
+        "policy": [tables.config["policy"][0]],
+        "objective": tables.config["objective"],
+        "inputs": written(folder, "ties", tables, tables.orders),
+    }
+
+
 #: Makers of the nights, by name.
 MORE_NIGHTS = {
     "for platforms": for_platforms,
     "by day": by_day,
+    "exploring": exploring,
+    "with coins": with_coins,
 }

@@ -11,8 +11,9 @@ import polars as pl
 from optimizer.config import Config, as_config
 from optimizer.learn.effect import Belief, Scores
 from optimizer.learn.features import features_of
-from optimizer.learn.history import Window, read_history
+from optimizer.learn.history import read_history
 from optimizer.learn.learners import Trial
+from optimizer.learn.window import Window
 
 DAY = dt.date(2026, 11, 1)
 CARRIERS = ("zhongtong", "yuantong", "yunda")

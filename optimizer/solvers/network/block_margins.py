@@ -288,7 +288,12 @@ def find_block_margins(
     return BlockMargins(values, reach_of)
 
 
-def only_orders(problem: Problem, chosen: NDArray[np.int64], reach: Reach) -> Margins:
+def only_orders(
+    problem: Problem,
+    chosen: NDArray[np.int64],
+    reach: Reach,
+    beside: AskedOrders | None = None,
+) -> Margins:
     """
     Margins of a block's orders; what its slots are worth is known elsewhere.
 
@@ -298,14 +303,19 @@ def only_orders(problem: Problem, chosen: NDArray[np.int64], reach: Reach) -> Ma
         The block, and its chosen options.
     reach
         Of the block.
+    beside
+        Orders of its merchants that are not in the problem, and are asked as well.
     """
+    besides = None
     with Threads(1) as pool:
         asked = _asked(problem, _picks(problem, chosen))
         order = measure_orders(problem.cap, asked, reach, pool)
+        if beside is not None:
+            besides = measure_orders(problem.cap, beside, reach, pool)
     none = np.zeros(0, np.int64)
     return Margins(
         order=order,
-        beside=None,
+        beside=besides,
         row_more=none,
         row_fewer=none,
         around_more=none,

@@ -201,7 +201,7 @@ def _prove(
             plan = Solution(chosen, own, cut, Termination("OPTIMAL"))
             near, plan = _canonical(field, near, plan, num_tied)
             cut = np.where(field.cap > 0, cut, highest)
-            tied = _tied(field, near, plan.chosen, found.least, cut)
+            tied = tied_of(field, near, plan.chosen, found.least, cut)
             return Core(tied, own, cut, near.num_orders, passes)
         share = field.by_block(np.where(beyond, field.cap, 0))
         more, _ = gather(field, Screen(found.least, share, 1, DEPTH, 0))
@@ -246,15 +246,24 @@ def _canonical(
         more, _ = gather(field, Screen(price, field.by_block(share), 1, depth, 0))
         field.tell(f"gathered {more.num_orders:,} orders with others like them")
         wider = merged(field, near, more)
-        plan = replace(plan, chosen=_same_options(near, plan.chosen, wider))
+        plan = replace(plan, chosen=same_options(near, plan.chosen, wider))
         near = wider
     return near, with_canonical_plan(near, plan)
 
 
-def _same_options(
+def same_options(
     near: Problem, chosen: NDArray[np.int64], wider: Problem
 ) -> NDArray[np.int64]:
-    """Options of some orders where these stand among more, ascending."""
+    """
+    Options of some orders where these stand among more, ascending.
+
+    Parameters
+    ----------
+    near, chosen
+        Orders, and some of their options.
+    wider
+        The same orders with others.
+    """
     order = np.searchsorted(near.option_start, chosen, side="right") - 1
     by_key = np.argsort(wider.key)
     place = by_key[np.searchsorted(wider.key[by_key], near.key[order])]
@@ -386,7 +395,7 @@ def _all_of(search: PriceSearch) -> NearMarket:
     return sub_market(search.full, every, search.problem.cap, search.pool)
 
 
-def _tied(
+def tied_of(
     field: BlockNight,
     near: Problem,
     chosen: NDArray[np.int64],
@@ -397,6 +406,15 @@ def _tied(
     Chosen orders that blocks would not choose by prices alone, by block.
 
     A block gets those of all its merchants, and looks for the orders that it has.
+
+    Parameters
+    ----------
+    field
+        The night.
+    near, chosen
+        Some of its orders, all that are chosen among them, and the plan's options.
+    price, cut
+        Effective prices of lanes and prices of caps, micro-CNY.
     """
     tied = np.setdiff1d(chosen, plain_choice(near, price, cut))
     order = np.searchsorted(near.option_start, tied, side="right") - 1

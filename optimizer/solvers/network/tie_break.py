@@ -92,6 +92,25 @@ def _open_options(
     return option[is_best], is_sure[is_best]
 
 
+def orders_not_below(
+    problem: Problem, merchant_price: NDArray[np.int64], price: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """
+    Orders that some optimal plan may choose, ascending.
+
+    Parameters
+    ----------
+    problem
+        Some orders of a night.
+    merchant_price, price
+        Prices that prove its plan: of caps, and effective ones of lanes, micro-CNY.
+    """
+    found = [np.zeros(0, np.int64)]
+    for first in range(0, problem.num_orders, BLOCK_ORDERS):
+        found.append(_not_below(problem, merchant_price, price, first)[0])
+    return np.unique(order_at(problem, np.concatenate(found)))
+
+
 def _not_below(
     problem: Problem,
     merchant_price: NDArray[np.int64],
