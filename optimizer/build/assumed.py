@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from optimizer.build.learned_model import LearnedModel, Promise
+    from optimizer.build.learned_probabilities import Gaps
     from optimizer.config import Config, PolicyRow
     from optimizer.contracts.warnings import CodedWarning
 
@@ -42,8 +43,8 @@ class Grounds:
     ----------
     model
         The learned model; ``None`` where the tables have all probabilities.
-    gives_premium
-        Whether the model gives the probabilities on premium service.
+    gaps
+        What the night's tables leave to the model.
     config, policy, day
         The rules of the night.
     unseen
@@ -52,7 +53,7 @@ class Grounds:
     """
 
     model: LearnedModel | None
-    gives_premium: bool
+    gaps: Gaps
     config: Config
     policy: PolicyRow
     day: dt.date | None
@@ -68,19 +69,20 @@ def assumptions(grounds: Grounds) -> tuple[CodedWarning, ...]:
     grounds
         What its estimates rest on.
     """
-    model = grounds.model if grounds.gives_premium else None
+    model = grounds.model if grounds.gaps.premium else None
+    used = grounds.model if any(grounds.gaps) else None
     found: list[CodedWarning] = []
     if model is None:
         found.append(warn("PROBABILITIES_GIVEN"))
     else:
         found += _of_effect(model, grounds.config)
-    if grounds.model is not None:
-        found += _of_risks(grounds.model, grounds.config)
-        found += _new_names(grounds.model, grounds)
+    if used is not None:
+        found += _of_risks(used, grounds)
+        found += _new_names(used, grounds)
     found += _of_promises(model, grounds)
-    if grounds.model is not None:
-        found += _of_history(grounds.model, grounds.day)
-        found += _of_alarms(grounds.model, grounds.config)
+    if used is not None:
+        found += _of_history(used, grounds.day)
+        found += _of_alarms(used, grounds.config)
     return (*found, _left_to_chance(grounds.config))
 
 
@@ -145,12 +147,13 @@ def _counts(harm: str, config: Config) -> bool:
     return harm == "complaint" or config.counts_returns
 
 
-def _of_risks(model: LearnedModel, config: Config) -> list[CodedWarning]:
-    """Harms of which every order has the same risk."""
+def _of_risks(model: LearnedModel, grounds: Grounds) -> list[CodedWarning]:
+    """Harms of which the model gives every order the same risk."""
     found = []
     for harm in HARMS:
         risk = model.risk[harm]
-        if _counts(harm, config) and not risk.slopes and not any(risk.levels.values()):
+        is_asked = harm in grounds.gaps.risks and _counts(harm, grounds.config)
+        if is_asked and not risk.slopes and not any(risk.levels.values()):
             share = 1 / (1 + math.exp(-risk.intercept))
             found.append(warn("RISK_TAKEN", harm=harm, share=rate_text(share)))
     return found

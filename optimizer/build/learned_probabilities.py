@@ -18,7 +18,7 @@ from optimizer.build.model_prediction import (
 from optimizer.config import Fulfilment, expand_date
 from optimizer.contracts.warnings import share_text, warn
 from optimizer.errors import ConfigError
-from optimizer.io.night_sources import lacks_premium
+from optimizer.io.night_sources import lacking_risks, lacks_premium
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -70,15 +70,45 @@ def model_identity(config: Config, day: dt.date) -> dict[str, str]:
     return {"model_sha256": load_model(expand_date(config.model, day)).sha256}
 
 
+class Gaps(NamedTuple):
+    """
+    Probabilities that a night's tables leave to a model.
+
+    Attributes
+    ----------
+    premium
+        Whether those on premium service.
+    risks
+        Harms whose probability on standard service is.
+    """
+
+    premium: bool
+    risks: frozenset[str]
+
+
+def gaps_of(sources: Mapping[str, Source], model: LearnedModel | None) -> Gaps:
+    """What a night takes from its model; nothing where it has none."""
+    if model is None:
+        return Gaps(premium=False, risks=frozenset())
+    return Gaps(lacks_premium(sources), lacking_risks(sources))
+
+
 def model_warnings(
-    model: LearnedModel | None, day: dt.date | None
+    model: LearnedModel | None, day: dt.date | None, gaps: Gaps
 ) -> list[CodedWarning]:
-    """Warn when a model is stated, in doubt, or older than rules in force."""
-    if model is None or day is None:
+    """
+    Warn when what a night takes from its model is stated, in doubt, or old.
+
+    Of a model that gives the risk alone, or nothing, its effects are not told.
+    """
+    if model is None or day is None or not any(gaps):
         return []
-    stated = ["MODEL_IS_PRIOR"] if model.kind == "prior" else []
-    stated += ["RISK_IS_STATED"] if not any(map(_has_risk, model.risk.values())) else []
-    found = [warn(code) for code in stated] + doubts(model)
+    found: list[CodedWarning] = []
+    if gaps.premium:
+        found += [warn("MODEL_IS_PRIOR")] if model.kind == "prior" else []
+        if gaps.risks >= {*HARMS} and not any(map(_has_risk, model.risk.values())):
+            found.append(warn("RISK_IS_STATED"))
+        found += doubts(model)
     return found + [
         warn("MODEL_BEFORE_RULES", rules_since=text, last_night=model.last_date)
         for text in model.regime_breaks

@@ -27,8 +27,9 @@ from optimizer.build.learned_probabilities import fill_orders
 from optimizer.build.model_draws import moved_effect
 from optimizer.build.model_prediction import coefficients, kept_effect, premium_risk
 from optimizer.contracts.warnings import warn
+from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import read_batches
-from optimizer.io.validate import QuarantineLog, check_batch
+from optimizer.io.validate import check_batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

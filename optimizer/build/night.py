@@ -32,6 +32,7 @@ from optimizer.build.learned_probabilities import (
     fill_options,
     fill_orders,
     fulfilment_of,
+    gaps_of,
     model_of,
     model_warnings,
     order_shares,
@@ -58,15 +59,11 @@ from optimizer.io.cells import cell_rules
 from optimizer.io.duplicates import KeyCollision, refuse_repeated_pairs, refuse_repeats
 from optimizer.io.night_sources import PREMIUM_PROBS, lacks_premium, open_night
 from optimizer.io.order_keys import refused_keys
+from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import BATCH_ROWS, worded_batches
 from optimizer.io.read_ahead import read_ahead
 from optimizer.io.small_tables import checked_table
-from optimizer.io.validate import (
-    QuarantineLog,
-    checked_batch,
-    refuse_twins,
-    require_rows,
-)
+from optimizer.io.validate import checked_batch, refuse_twins, require_rows
 from optimizer.model.reasons import Reason
 
 if TYPE_CHECKING:
@@ -294,10 +291,10 @@ def take_in(
             history=history,
             experiment=experiment,
         )
-    gives_premium = model is not None and lacks_premium(sources)
+    gaps = gaps_of(sources, model)
     grounds = Grounds(
         model=model,
-        gives_premium=gives_premium,
+        gaps=gaps,
         config=config,
         policy=policy,
         day=history.day,
@@ -317,7 +314,7 @@ def take_in(
             *unfound,
             *warn_allowed(config, sources, tables.get("deliveries")),
             *find_warnings(index, encoded.coder, config),
-            *model_warnings(by.model, history.day),
+            *model_warnings(by.model, history.day, gaps),
             *encoded.hopes.warnings(int(problem.cap.sum())),
             *(w for name, s in sources.items() for w in s.notes.warnings(name)),
             *small_log.warnings(config.timezone),
@@ -330,7 +327,7 @@ def take_in(
         policy=policy,
         history=history,
         params=params,
-        effect_model=model if gives_premium else None,
+        effect_model=model if gaps.premium else None,
         named=encoded.named,
     )
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
-    from optimizer.io.validate import QuarantineLog
+    from optimizer.io.quarantine import QuarantineLog
 
 
 @dataclass(frozen=True, slots=True, eq=False)

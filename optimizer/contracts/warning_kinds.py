@@ -308,7 +308,7 @@ _NIGHT: dict[str, WarningKind] = {
     "BENEFIT_OF_DOUBT": _about(
         "{outcome}: premium is not known to be worth its fee, nor known not to be, and "
         "a plan that stops finds out nothing: kept promises were measured to remove "
-        "{measured} of the harm of parcels left to chance (standard error {error}), "
+        "{measured} of the harm of the parcels compared (standard error {error}), "
         "and {taken} is taken, the least at which the plan goes on; the saving of "
         "these nights is less sure than usual",
         outcome="text",
@@ -400,7 +400,7 @@ _ASSUMPTIONS: dict[str, WarningKind] = {
         kind="word",
     ),
     "EFFECT_RAISED": _about(
-        "of the harm of parcels left to chance ({harm}) {taken} is taken to be removed "
+        "of the harm of the parcels compared ({harm}) {taken} is taken to be removed "
         "where the learner in force measured {measured}, the benefit of doubt: that "
         "premium is not worth its fee is not known yet",
         measured="share",

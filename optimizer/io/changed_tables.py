@@ -17,9 +17,10 @@ from optimizer.contracts.tables import ORDERS
 from optimizer.errors import DataError, counted
 from optimizer.io.cells import typed
 from optimizer.io.privacy import hidden
+from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import as_it_stands, open_source, read_batches
 from optimizer.io.small_tables import checked_table
-from optimizer.io.validate import QuarantineLog, check_batch
+from optimizer.io.validate import check_batch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

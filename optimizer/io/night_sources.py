@@ -87,6 +87,14 @@ def _needed(has_options: bool) -> dict[str, tuple[str, ...]]:
     return {"orders": ("carrier_id", *_STANDARD, *PREMIUM_PROBS)}
 
 
+def lacking_risks(sources: Mapping[str, Source]) -> frozenset[str]:
+    """Harms whose probability on standard service is left to a model."""
+    there = sources["orders"].columns
+    return frozenset(
+        name.removesuffix("_prob_standard") for name in _STANDARD if name not in there
+    )
+
+
 def lacks_premium(sources: Mapping[str, Source]) -> bool:
     """
     Whether the premium probabilities are left to a model.

@@ -14,8 +14,9 @@ from optimizer.contracts.tables import CAPACITY
 from optimizer.errors import DataError
 from optimizer.io.kept import Kept
 from optimizer.io.privacy import hidden
+from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import read_batches
-from optimizer.io.validate import QuarantineLog, check_batch, require_rows
+from optimizer.io.validate import check_batch, require_rows
 
 if TYPE_CHECKING:
     import polars as pl

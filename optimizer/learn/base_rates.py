@@ -14,8 +14,9 @@ from optimizer.build.survey import BaseRate
 from optimizer.config import expand_date
 from optimizer.contracts.tables import OUTCOMES
 from optimizer.io.cells import cell_rules
+from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import open_source, read_batches
-from optimizer.io.validate import QuarantineLog, check_batch
+from optimizer.io.validate import check_batch
 from optimizer.learn.outcomes_source import local_outcomes
 from optimizer.learn.reading import not_recorded
 from optimizer.learn.risk import OUTCOME_OF

@@ -21,8 +21,9 @@ by this weight and a prior that falls off with it,
 .. math:: \hat s = \frac{\sum_s s\, P(s)\, e^{-\lambda s}}
                         {\sum_s P(s)\, e^{-\lambda s}}, \qquad \lambda = 2,
 
-so that few parcels leave it at two fifths: differences have to be earned, since first
-nights that followed them alone lost up to a third of what the highest risk avoids.
+so that few parcels leave it at two fifths, and so does a history without enough harm to
+hold learners against it: differences have to be earned, since first nights that
+followed them alone lost up to a third of what the highest risk avoids.
 What the learner believes whole, a slope of 1, costs two units of log-likelihood, which
 differences that are there have paid after some nights.
 Doubly robust scores in place of :math:`Y` were tried: where a fifth is held out their
@@ -57,6 +58,9 @@ if TYPE_CHECKING:
 GRID = np.linspace(0.0, 2.0, 21)
 #: How fast the prior of a slope falls off: :math:`e^{-\lambda s}`.
 EARNED = 2.0
+_PRIOR = np.exp(-EARNED * GRID)
+#: Slope of a learner that was held against no parcels: the mean of the prior.
+UNTRIED = float(_PRIOR @ GRID / _PRIOR.sum())
 
 
 def slope_of(

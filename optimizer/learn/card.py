@@ -144,7 +144,7 @@ def _doubts(model: LearnedModel) -> list[str]:
         return []
     return [
         "",
-        "## The benefit of doubt, as shares of the harm of parcels left to chance",
+        "## The benefit of doubt, as shares of the harm of the parcels compared",
         "",
         "| harm | of the pool | measured | standard error | taken |",
         "|---|---:|---:|---:|---:|",

@@ -35,7 +35,7 @@ import numpy as np
 
 from optimizer.build.learned_model import HARMS, Candidate
 from optimizer.build.model_prediction import coefficients, kept_effect, premium_risk
-from optimizer.learn.calibration import flattened, slope_of
+from optimizer.learn.calibration import UNTRIED, flattened, slope_of
 from optimizer.learn.clusters import cluster_sums
 from optimizer.learn.doubt import doubt_of, raised, steps_of
 from optimizer.learn.learners import FIRST, LEARNERS, odds_by_fold
@@ -235,10 +235,11 @@ def calibrated(
     effects
         As fitted.
     slopes
-        By harm; see :mod:`optimizer.learn.calibration`.
+        By harm; see :mod:`optimizer.learn.calibration`. Without one, learners were
+        not held against parcels: what differs is not earned yet.
     """
     return {
-        harm: flattened(effect, trials[harm], slopes.get(harm, 1.0))
+        harm: flattened(effect, trials[harm], slopes.get(harm, UNTRIED))
         for harm, effect in drawn_together(trials, effects).items()
     }
 

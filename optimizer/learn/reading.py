@@ -14,8 +14,9 @@ from optimizer.errors import DataError
 from optimizer.io.asked_columns import require_features, with_features
 from optimizer.io.cells import cell_rules
 from optimizer.io.order_keys import order_keys
+from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import open_source, read_batches
-from optimizer.io.validate import QuarantineLog, check_batch, require_rows
+from optimizer.io.validate import check_batch, require_rows
 from optimizer.learn.decided import DECIDED, each_with_decisions
 from optimizer.learn.outcomes_source import local_outcomes
 from optimizer.learn.risk import OUTCOME_OF, harm_costs_cny

@@ -28,8 +28,9 @@ from optimizer.contracts.warnings import some, warn
 from optimizer.errors import BusyError
 from optimizer.io.asked_columns import contracts
 from optimizer.io.cells import BLANKS
+from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import open_source, read_batches
-from optimizer.io.validate import QuarantineLog, check_batch
+from optimizer.io.validate import check_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -28,8 +28,8 @@ from optimizer.io.cells import cell_rules
 from optimizer.io.duplicates import KeyCollision
 from optimizer.io.merchant_order import block_of_merchants
 from optimizer.io.night_sources import open_night
+from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.small_tables import checked_table
-from optimizer.io.validate import QuarantineLog
 from optimizer.model.solution import Termination
 from optimizer.solvers.network.block_margins import find_block_margins, find_plan
 from optimizer.solvers.network.block_solve import BlockNight, solve_core

@@ -11,13 +11,12 @@ from optimizer.build import encode
 from optimizer.build.assemble import Names
 from optimizer.build.assumed import Grounds, assumptions
 from optimizer.build.costs import costs_of
-from optimizer.build.learned_probabilities import model_warnings
+from optimizer.build.learned_probabilities import gaps_of, model_warnings
 from optimizer.build.night import InputRecord, Intake, assumed_of_rows
 from optimizer.build.night_lookups import warn_allowed
 from optimizer.explain.certified_night import CertifiedNight, why_nobody
 from optimizer.explain.outcomes import Outcomes
 from optimizer.io.asked_columns import columns_there
-from optimizer.io.night_sources import lacks_premium
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
     from optimizer.build.carryover import EarlierNights
     from optimizer.build.experiment import Experiment, ExplorePool
     from optimizer.contracts.warnings import CodedWarning
+    from optimizer.io.quarantine import QuarantineLog
     from optimizer.io.read import Source
-    from optimizer.io.validate import QuarantineLog
     from optimizer.model.margins import Margins
     from optimizer.solvers.network.block_margins import Plan
     from optimizer.spark.block_summary import BlockSummary, NightLimits
@@ -111,10 +110,10 @@ def driver_night(
     """
     rules, census, limits = built.rules, built.census, built.limits
     sources, config = read.sources, rules.config
-    gives_premium = rules.model is not None and lacks_premium(sources)
+    gaps = gaps_of(sources, rules.model)
     grounds = Grounds(
         model=rules.model,
-        gives_premium=gives_premium,
+        gaps=gaps,
         config=config,
         policy=rules.policy,
         day=rules.day,
@@ -136,7 +135,7 @@ def driver_night(
         policy=rules.policy,
         history=built.history,
         params=_params(rules, sources),
-        effect_model=rules.model if gives_premium else None,
+        effect_model=rules.model if gaps.premium else None,
     )
     chosen = plan.solution.chosen
     rows = find_rows(plan) if intake.effect_model is not None and len(chosen) else ()
@@ -191,7 +190,7 @@ def _warnings(
         *limits.unfound,
         *warn_allowed(rules.config, read.sources),
         *limits.warnings,
-        *model_warnings(rules.model, rules.day),
+        *model_warnings(rules.model, rules.day, gaps_of(read.sources, rules.model)),
         *(w for n, s in read.sources.items() for w in s.notes.warnings(n)),
         *read.small_log.warnings(zone),
     )

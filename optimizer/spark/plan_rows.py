@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.io.order_keys import order_keys
-from optimizer.io.validate import QuarantineLog, check_batch
+from optimizer.io.quarantine import QuarantineLog
+from optimizer.io.validate import check_batch
 from optimizer.spark.shuffle import map_frames
 
 if TYPE_CHECKING:

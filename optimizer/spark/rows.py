@@ -22,7 +22,8 @@ from optimizer.build.unseen_names import known_names, unseen_by_row
 from optimizer.config import objective_on
 from optimizer.errors import DataError, OptimizerError, counted
 from optimizer.io.plain_frame import plain_frame
-from optimizer.io.validate import QuarantineLog, check_batch
+from optimizer.io.quarantine import QuarantineLog
+from optimizer.io.validate import check_batch
 from optimizer.spark.engine_keys import PACKING
 
 if TYPE_CHECKING:

@@ -176,8 +176,12 @@ def _stated(
         yield from _effects(model, harms, is_drawn=bool(num_draws(record)))
     else:
         yield "PROBABILITIES_GIVEN", {}
+    known = engine.execute("FROM orders_columns").fetchall()
+    missing = {h for h in _HARMS if (f"{h}_prob_standard",) not in known}
+    if not gives_premium and not missing:
+        model = None  # the tables have all that it could give
     if model is not None:
-        for harm in harms:
+        for harm in sorted(missing.intersection(harms), key=harms.index):
             risk = model["risk"][harm]
             if not risk["slopes"] and not any(risk["levels"].values()):
                 share = 1 / (1 + math.exp(-risk["intercept"]))

@@ -19,9 +19,9 @@ from optimizer.contracts.tables import MERCHANTS
 from optimizer.errors import ConfigError, DataError
 from optimizer.io.cells import cell_rules
 from optimizer.io.kept_inputs import found_inputs, found_model, placed_record
+from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import open_source
 from optimizer.io.small_tables import checked_table
-from optimizer.io.validate import QuarantineLog
 from optimizer.model.lane_tree import effective_price
 from optimizer.model.solution import SolveParams
 from optimizer.night.api import solve_night

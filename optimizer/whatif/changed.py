@@ -21,9 +21,9 @@ from optimizer.clock import StageClock
 from optimizer.errors import ConfigError
 from optimizer.io.asked_columns import contracts
 from optimizer.io.cells import cell_rules
+from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import open_source
 from optimizer.io.small_tables import checked_table
-from optimizer.io.validate import QuarantineLog
 from optimizer.whatif.base import caps_under
 from optimizer.whatif.perturb import (
     with_caps,

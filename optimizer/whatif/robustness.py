@@ -26,8 +26,9 @@ import numpy as np
 from optimizer.build.costs import costs_of
 from optimizer.build.learned_probabilities import fill_orders, model_of
 from optimizer.errors import SolveError, counted
+from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import read_batches
-from optimizer.io.validate import QuarantineLog, check_batch
+from optimizer.io.validate import check_batch
 from optimizer.model.solution import SolveParams
 from optimizer.solvers import solve
 from optimizer.views import Shown, View

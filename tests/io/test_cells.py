@@ -18,9 +18,10 @@ from optimizer.config import as_config
 from optimizer.contracts.tables import CAPACITY, MERCHANTS, ORDERS
 from optimizer.errors import ConfigError, DataError
 from optimizer.io.cells import CellRules, cell_rules
+from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import open_source, read_batches
 from optimizer.io.small_tables import checked_table
-from optimizer.io.validate import QuarantineLog, check_batch
+from optimizer.io.validate import check_batch
 
 if TYPE_CHECKING:
     from pathlib import Path

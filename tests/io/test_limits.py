@@ -19,8 +19,9 @@ from optimizer.errors import DataError
 from optimizer.io.cells import CellRules
 from optimizer.io.damage import damaged_is_data_error
 from optimizer.io.parquet_pages import chunk_pages, read_footer
+from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import open_source, read_batches
-from optimizer.io.validate import QuarantineLog, check_batch
+from optimizer.io.validate import check_batch
 from tests.campaigns import bombs, forks
 
 HEADER = ",".join(ORDERS.column_names)

@@ -14,7 +14,7 @@ from optimizer.contracts.tables import TABLES_IN
 from optimizer.io.glance import names_matching
 from optimizer.io.plain_texts import MAX_ID_BYTES, Looked
 from optimizer.io.privacy import SUSPECT_ID
-from optimizer.io.validate import _patterns
+from optimizer.io.row_rules import pattern_of_doubt
 
 #: What ids are made of, and what nearly looks like something else.
 SIGNS = st.text(alphabet="0123456789abnulxXTRUE-_ ./=e+'#１月\n", max_size=25)
@@ -45,7 +45,7 @@ def test_no_rule_and_no_pattern_finds_what_is_passed_over(
     for table in TABLES_IN:
         names = tuple(c.name for c in table.columns if c.kind == "id")
         assert not any(re.search(r"\d", name) for name in names)
-        broken = hit(texts, _patterns(names, table.name))
+        broken = hit(texts, pattern_of_doubt(names, table.name))
         broken |= {t for t in texts if t and len(t.encode()) > MAX_ID_BYTES}
         assert broken <= {*looked.may_break().get("id", none["id"])}
     personal = hit(texts, SUSPECT_ID)

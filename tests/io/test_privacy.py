@@ -18,8 +18,9 @@ from optimizer.contracts.tables import CAPACITY, ORDERS, TABLES
 from optimizer.errors import DataError
 from optimizer.io.cells import CellRules
 from optimizer.io.privacy import looks_personal
+from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import open_source, read_batches
-from optimizer.io.validate import QuarantineLog, check_batch
+from optimizer.io.validate import check_batch
 from tests.support.nights import DATE, capacity_of, config_of, orders_of
 
 if TYPE_CHECKING:

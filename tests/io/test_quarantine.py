@@ -15,15 +15,11 @@ from hypothesis import strategies as st
 from optimizer.contracts.columns import polars_type
 from optimizer.contracts.tables import CAPACITY, MERCHANTS, OPTIONS, ORDERS, QUARANTINE
 from optimizer.errors import DataError
+from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import open_source, read_batches
+from optimizer.io.row_rules import MAX_COUNT
 from optimizer.io.small_tables import checked_table
-from optimizer.io.validate import (
-    MAX_COUNT,
-    QuarantineLog,
-    check_batch,
-    refuse_twins,
-    require_rows,
-)
+from optimizer.io.validate import check_batch, refuse_twins, require_rows
 
 if TYPE_CHECKING:
     from pathlib import Path

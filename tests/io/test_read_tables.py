@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from optimizer.contracts.tables import CAPACITY, MERCHANTS, ORDERS
 from optimizer.errors import DataError
 from optimizer.io import csv
+from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import fingerprint, open_source, read_batches
-from optimizer.io.validate import QuarantineLog, check_batch
+from optimizer.io.validate import check_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable

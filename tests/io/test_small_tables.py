@@ -14,9 +14,9 @@ from optimizer.contracts.tables import CAPACITY, MERCHANTS
 from optimizer.errors import DataError
 from optimizer.io import small_tables
 from optimizer.io.cells import CellRules
+from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import open_source
 from optimizer.io.small_tables import checked_table
-from optimizer.io.validate import QuarantineLog
 
 
 def capacity(slots: Any = (7, 9)) -> pl.DataFrame:

@@ -10,6 +10,7 @@ import pytest
 from optimizer.build.learned_model import Effect
 from optimizer.build.model_prediction import kept_effect, premium_risk
 from optimizer.learn.calibration import flattened, slope_of
+from optimizer.learn.champion import calibrated
 from optimizer.learn.learners import LEARNERS, Trial, predict
 from optimizer.learn.together import drawn_together
 from tests.support.trial import fair_trial
@@ -60,6 +61,18 @@ def test_differences_have_to_be_earned() -> None:
     trial = fair_trial(12, 5)
     slope = _slope(trial, FOLD[:12], [_told_apart(0.05)] * 3)
     assert slope == pytest.approx(0.4, abs=0.05)
+
+
+def test_what_was_held_against_no_parcels_is_not_earned() -> None:
+    """Where no contest gave a slope, two fifths of the differences are taken."""
+    trial = fair_trial(NUM, 9, np.where(np.arange(NUM) % 2 == 0, 0.9, 0.1))
+    effect = LEARNERS["share"].fit(trial)
+    before = np.ptp(kept_effect(trial.frame, effect))
+    assert before > 0.2
+    for slopes, part in ({}, 0.4), ({"complaint": 1.0}, 1.0):
+        found = calibrated({"complaint": trial}, {"complaint": effect}, slopes)
+        after = np.ptp(kept_effect(trial.frame, found["complaint"]))
+        assert after == pytest.approx(part * before, rel=0.08)
 
 
 def test_one_share_for_all_has_no_slope() -> None:

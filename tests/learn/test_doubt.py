@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from optimizer.build.learned_model import Doubt, Effect
-from optimizer.build.learned_probabilities import model_warnings
+from optimizer.build.learned_probabilities import Gaps, model_warnings
 from optimizer.build.model_draws import drawn_model
 from optimizer.build.model_file import load_model, named
 from optimizer.build.model_prediction import coefficients, values_of
@@ -139,7 +139,8 @@ def test_a_short_useless_history_does_not_stop_the_plan(tmp_path: Path) -> None:
         f"| complaint | {effect.raised:+.3f} | {of_all.measured:.1%} "
         f"| {of_all.error:.1%} | {of_all.taken:.1%} |"
     ) in found.card
-    codes = {w.code for w in model_warnings(found.model, DAY + dt.timedelta(40))}
+    later, gaps = DAY + dt.timedelta(40), Gaps(premium=True, risks=frozenset())
+    codes = {w.code for w in model_warnings(found.model, later, gaps)}
     assert "BENEFIT_OF_DOUBT" in codes
     hopeful = hopeful_model(found.model)
     assert hopeful is not None

@@ -14,9 +14,11 @@ import pytest
 import optimizer
 from optimizer.build.learned_model import NO_RISK
 from optimizer.config import as_config
+from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError, DataError
 from optimizer.learn.stated import is_stated, stated_model
 from optimizer.testing import make_config
+from tests.support.published_nights import edit_record
 from tests.support.small_night import DAY, call, make_night
 
 if TYPE_CHECKING:
@@ -89,6 +91,51 @@ def test_a_night_on_stated_risks_says_so_first_and_verifies(
         for w in json.loads((night.run_dir / "run.json").read_text())["warnings"]
     ]
     assert {"MODEL_IS_PRIOR", "RISK_IS_STATED"} <= set(codes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("given", ["all", "risks", "one risk", "premium"])
+def test_a_night_tells_of_its_model_only_what_it_takes_from_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    given: str,
+) -> None:
+    """
+    Where the tables have the probabilities, nothing rests on what is stated: who is
+    chosen is not chosen by lot, and no order's risk is the stated one. A record that
+    says otherwise does not verify.
+    """
+    monkeypatch.chdir(tmp_path)
+    night = make_night(tmp_path, 400)
+    standard = ["complaint_prob_standard", "return_prob_standard"]
+    premium = ["complaint_prob_premium", "return_prob_premium"]
+    own = {
+        **{"all": standard + premium, "risks": standard},
+        **{"one risk": standard[:1], "premium": premium},
+    }[given]
+    orders = night.read("orders")
+    left = [c for c in orders.columns if "prob" in c and c not in own]
+    night.write("orders", orders.drop(left))
+    night.configure(model="models/latest", learning={"prior": PRIOR})
+    assert call(monkeypatch, capsys, "learn", "--config", night.config).code == 0
+    words = ("run", "--config", night.config, "--date", DAY)
+    ran = call(monkeypatch, capsys, *words)
+    assert ran.code == 0, ran.err
+    record = json.loads((night.run_dir / "run.json").read_text())
+    told = [one["code"] for one in (*record["warnings"], *record["assumptions"])]
+    assert "RISK_IS_STATED" not in told
+    assert ("MODEL_IS_PRIOR" in told) == (given in ("risks", "one risk"))
+    taken = {"all": 0, "risks": 0, "one risk": 1, "premium": 2}[given]
+    assert told.count("RISK_TAKEN") == taken
+    assert ("PROBABILITIES_GIVEN" in told) == (given in ("all", "premium"))
+    assert call(monkeypatch, capsys, "verify", night.run_dir).code == 0
+    false = warn("RISK_TAKEN", harm="complaint", share="0.200").to_json()
+    wrong = [*record["assumptions"], false]
+    if taken:
+        wrong = [one for one in record["assumptions"] if one["code"] != "RISK_TAKEN"]
+    edit_record(night.run_dir, lambda record: record.update(assumptions=wrong))
+    assert call(monkeypatch, capsys, "verify", night.run_dir).code == 4
 
 
 def test_a_night_without_probabilities_names_the_three_ways(

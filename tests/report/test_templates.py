@@ -20,7 +20,7 @@ from jinja2 import DictLoader, UndefinedError
 
 from optimizer.contracts.columns import Column, Kind
 from optimizer.contracts.warning_kinds import PHRASES
-from optimizer.io.validate import _HINTS, _cast_rules, _value_rules
+from optimizer.io.row_rules import HINTS, _cast_rules, _value_rules
 from optimizer.report import render as rendering
 from optimizer.report.filters import text
 from optimizer.report.language import CHINESE, ENGLISH, RULES
@@ -166,7 +166,7 @@ def test_every_rule_that_a_column_can_break_is_said_in_chinese(kind: Kind) -> No
         for text in (rule.parts or (rule.text,))
     }
     assert rules
-    for rule in {*rules, *_HINTS, "is missing", "names no order"}:
+    for rule in {*rules, *HINTS, "is missing", "names no order"}:
         assert ENGLISH.rule(rule) == rule
         said = CHINESE.rule(rule)
         assert CHINESE_LETTER.search(said), rule

@@ -22,9 +22,9 @@ from optimizer.explain.block_proof import DrawnPrices
 from optimizer.explain.churn import read_previous
 from optimizer.io.duplicates import KeyCollision
 from optimizer.io.merchant_order import block_of_merchants
+from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import open_source
 from optimizer.io.small_tables import checked_table
-from optimizer.io.validate import QuarantineLog
 from optimizer.model.reasons import Reason
 from optimizer.solvers.network import block_solve as near_module
 from optimizer.solvers.network.block_margins import find_block_margins, find_plan

@@ -12,9 +12,9 @@ from optimizer.build.learned_probabilities import model_of
 from optimizer.build.order_day import service_day
 from optimizer.config import as_config, policy_on
 from optimizer.contracts.tables import CAPACITY, OPTIONS, ORDERS
+from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import open_source
 from optimizer.io.small_tables import checked_table
-from optimizer.io.validate import QuarantineLog
 from optimizer.spark.blocks import build_blocks
 from optimizer.spark.rows import (
     Rules,

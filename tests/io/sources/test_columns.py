@@ -14,8 +14,9 @@ from optimizer.contracts.tables import CAPACITY, DELIVERIES, MERCHANTS
 from optimizer.errors import DataError
 from optimizer.io.cells import CellRules
 from optimizer.io.fetch import fetched_inputs
+from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import open_source, read_batches
-from optimizer.io.validate import QuarantineLog, check_batch
+from optimizer.io.validate import check_batch
 from optimizer.night.check import check_inputs
 from optimizer.replay.run import verify_run
 from tests.support.places import Place, in_delta, in_duckdb, sql

@@ -1,0 +1,238 @@
+"""Rows that break a rule: set aside, counted, and told; too many refuse the night."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple
+
+from optimizer.contracts.tables import QUARANTINE
+from optimizer.contracts.warnings import warn
+from optimizer.errors import DataError, counted
+from optimizer.io.plain_texts import MAX_ID_BYTES
+from optimizer.io.privacy import hidden
+from optimizer.io.row_rules import HINTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from decimal import Decimal
+
+    import numpy as np
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from optimizer.contracts.warnings import CodedWarning
+    from optimizer.io.cells import Midnights
+    from optimizer.io.read import Source
+
+#: Ids of broken rows that a message shows.
+NUM_EXAMPLES = 5
+
+
+class Finding(NamedTuple):
+    """Rows of one table that break one rule in one column."""
+
+    source: str
+    rows: NDArray[np.int64]
+    column: str
+    rule: str
+    ids: tuple[str, ...]
+
+
+class QuarantineLog:
+    """Collects the rows that break a rule, with a few ids for the message."""
+
+    def __init__(self) -> None:
+        self._findings: list[Finding] = []
+        self._midnights: dict[tuple[str, str], list[Midnights]] = {}
+        self._runs: dict[str, tuple[int, int]] = {}
+
+    def add(
+        self,
+        source: str,
+        rows: NDArray[np.int64],
+        column: str,
+        rule: str,
+        ids: Sequence[str] = (),
+    ) -> None:
+        """
+        Note rows (from 0) of a table that break a rule in a column.
+
+        Parameters
+        ----------
+        source
+            Table that the rows are of.
+        rows
+            ``(k,) int64``: positions in the table, from 0.
+        column
+            Column that breaks the rule; empty where it is the whole row.
+        rule
+            The rule, as the quarantine table has it.
+        ids
+            Some ids of the rows, for messages.
+        """
+        if len(rows):
+            shown = tuple(hidden(name[:MAX_ID_BYTES]) for name in ids[:NUM_EXAMPLES])
+            self._findings.append(Finding(source, rows, column, rule, shown))
+
+    def refuse_run(self, source: Source, rows: NDArray[np.int64]) -> None:
+        """
+        Stop where too many broken rows follow each other: the rest is as broken.
+
+        Parameters
+        ----------
+        source
+            The table.
+        rows
+            ``(k,) int64``, ascending: broken rows of its next batch, from 0.
+
+        Raises
+        ------
+        DataError
+            With the first of them, and what is wrong with it.
+        """
+        import numpy as np
+
+        if len(rows) == 0:
+            return
+        name, most = source.table.name, source.rules.limits.broken_rows_in_a_row
+        starts = np.flatnonzero(np.diff(rows, prepend=rows[0] - 2) != 1)
+        first, length = rows[starts], np.diff(starts, append=len(rows))
+        begun, num_before = self._runs.get(name, (-1, 0))
+        if begun + num_before == first[0]:
+            first[0], length[0] = begun, length[0] + num_before
+        self._runs[name] = int(first[-1]), int(length[-1])
+        longest = int(np.argmax(length))
+        if length[longest] > most:
+            raise DataError(
+                f"{source.label}: {int(length[longest]):,} rows in a row, from row "
+                f"{int(first[longest]) + 1:,} on, break a rule; "
+                f"limits.broken_rows_in_a_row allows {most:,}: "
+                f"{_by_rule([f for f in self._findings if f.source == name])}; mend "
+                f"the export{self.hints(name)}"
+            )
+
+    def note_midnights(self, source: str, column: str, found: Midnights) -> None:
+        """Note times of a date column that look like dates of another zone."""
+        if found.num_times:
+            self._midnights.setdefault((source, column), []).append(found)
+
+    def take(self, other: QuarantineLog) -> None:
+        """Note of another log's tables what it noted of their dates."""
+        for column, found in other._midnights.items():
+            self._midnights.setdefault(column, []).extend(found)
+
+    def warnings(self, zone: str) -> list[CodedWarning]:
+        """Warn of date columns in which most times look like dates of another zone."""
+        found = []
+        for (source, column), parts in self._midnights.items():
+            num_times = sum(part.num_times for part in parts)
+            for code, num in (
+                ("MIDNIGHTS_IN_UTC", sum(part.num_in_utc for part in parts)),
+                ("MIDNIGHTS_WITHOUT_ZONE", sum(part.num_naive for part in parts)),
+            ):
+                if num * 2 > num_times:
+                    names = {"table": source, "column": column, "zone": zone}
+                    found.append(warn(code, num_cells=num, **names))
+        return found
+
+    def refuse_beyond(self, max_share: Decimal, counts: Mapping[str, int]) -> None:
+        """
+        Refuse the night if too many of a table's rows are broken, or all of them.
+
+        Parameters
+        ----------
+        max_share
+            Largest share, compared exactly.
+        counts
+            Rows read of each table.
+
+        Raises
+        ------
+        DataError
+            With the number of rows by column and rule, and a few ids.
+        """
+        for source, num_rows in counts.items():
+            found = [f for f in self._findings if f.source == source]
+            num_broken = _num_distinct(found)
+            if 0 < num_broken == num_rows:
+                raise DataError(
+                    f"{source}: {num_broken:,} of {counted(num_rows, 'row')} break a "
+                    f"rule, so nothing is left: {_by_rule(found)}; mend the export"
+                    f"{_hints(found)}"
+                )
+            if num_broken > Fraction(max_share) * num_rows:
+                raise DataError(
+                    f"{source}: {num_broken:,} of {counted(num_rows, 'row')} "
+                    f"({num_broken / num_rows:.2%}) break a rule, more than the "
+                    f"{max_share:%} that quarantine.max_share allows: "
+                    f"{_by_rule(found)}; mend the export{_hints(found)}"
+                )
+
+    def refuse_any(self) -> None:
+        """
+        Refuse tables of which a row is broken, be it one.
+
+        Raises
+        ------
+        DataError
+            With the number of rows by column and rule, and a few ids.
+        """
+        for source in dict.fromkeys(f.source for f in self._findings):
+            found = [f for f in self._findings if f.source == source]
+            raise DataError(
+                f"new {source}: {counted(_num_distinct(found), 'row')} break a rule: "
+                f"{_by_rule(found)}; a change is taken whole or not at all, so mend it"
+                f"{_hints(found)}"
+            )
+
+    def hints(self, source: str) -> str:
+        """Hints about a table's broken rows, ready to follow a message."""
+        return _hints(f for f in self._findings if f.source == source)
+
+    def has_any(self, source: str) -> bool:
+        """Whether a table has broken rows."""
+        return any(finding.source == source for finding in self._findings)
+
+    def frame(self) -> pl.DataFrame:
+        """All broken rows as the quarantine table; rows count from 1."""
+        import polars as pl
+
+        none = pl.DataFrame(schema=QUARANTINE.schema)
+        if not self._findings:
+            return none
+        parts = [
+            pl.DataFrame({"row": f.rows + 1}).select(
+                pl.lit(f.source).alias("source"),
+                pl.col("row").cast(pl.Int64),
+                pl.lit(f.column).alias("column"),
+                pl.lit(f.rule).alias("rule"),
+            )
+            for f in self._findings
+        ]
+        return pl.concat([none, *parts]).sort(pl.all())
+
+
+def _num_distinct(findings: Sequence[Finding]) -> int:
+    import numpy as np
+
+    if not findings:
+        return 0
+    return len(np.unique(np.concatenate([f.rows for f in findings])))
+
+
+def _by_rule(findings: Sequence[Finding]) -> str:
+    totals: dict[tuple[str, str], tuple[int, tuple[str, ...]]] = {}
+    for f in findings:
+        count, ids = totals.get((f.column, f.rule), (0, ()))
+        totals[f.column, f.rule] = count + len(f.rows), (ids + f.ids)[:NUM_EXAMPLES]
+    return "; ".join(
+        f"{column} {rule}: {counted(count, 'row')}"
+        + (f", first {', '.join(ids)}" if ids else "")
+        for (column, rule), (count, ids) in sorted(totals.items())
+    )
+
+
+def _hints(found: Iterable[Finding]) -> str:
+    """Hints on what may be done about broken rules."""
+    hints = dict.fromkeys(HINTS[f.rule] for f in found if f.rule in HINTS)
+    return "".join(f"; {hint}" for hint in hints)
