@@ -412,6 +412,7 @@ def _solve(
     from optimizer.explain.churn import earlier_options, start_prices
     from optimizer.model.solution import SolveParams
     from optimizer.solvers import solve
+    from optimizer.solvers.deadline import ends_after
     from optimizer.solvers.network.tie_break import keep_most
 
     problem, index = intake.problem, intake.index
@@ -422,7 +423,7 @@ def _solve(
         None if previous is None else start_prices(previous, problem, index),
         tell,
     )
-    ends = time.monotonic() + params.time_limit_seconds
+    ends = ends_after(params.time_limit_seconds)
     if num_blocks:
         from optimizer.solvers.network.local_blocks import solve_in_blocks
 
@@ -432,10 +433,10 @@ def _solve(
     keeps = settings.solver.keep_previous and problem.side is None
     if previous is None or not keeps:
         return solution
-    if time.monotonic() > ends:
+    if time.monotonic() > ends():
         return solution
     earlier = earlier_options(previous, problem, index.places, intake.salt)
-    return keep_most(problem, solution, earlier, ends)
+    return keep_most(problem, solution, earlier, ends())
 
 
 def _certify(intake: Intake, solution: Solution) -> Certificate:

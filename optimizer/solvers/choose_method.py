@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from optimizer.errors import SolveError
 from optimizer.model.solution import Solution, Termination
+from optimizer.solvers.deadline import ends_after
 from optimizer.solvers.network.alike_orders import find_classes, is_tied, solve_merged
 from optimizer.solvers.network.augmenting_paths import Patience, Stalled
 from optimizer.solvers.network.canonical_plan import solve_canonically
@@ -47,24 +48,24 @@ def solve_network(problem: Problem, params: SolveParams) -> Solution:
 
 def _solve(problem: Problem, params: SolveParams) -> Solution:
     """Solve by the way that is the fastest."""
-    ends = time.monotonic() + params.time_limit_seconds
-    found = solve_directly(problem) if time.monotonic() < ends else None
+    ends = ends_after(params.time_limit_seconds)
+    found = solve_directly(problem) if time.monotonic() < ends() else None
     if found is not None:
         return found
     try:
         if is_tied(problem):
-            found = _by_classes(problem, ends)
+            found = _by_classes(problem, ends())
             if found is not None:
                 return found
         patience = Patience(PATIENCE + problem.num_options // PATIENT_OPTIONS)
-        return solve_pricing(problem, _until(params, ends), patience)
+        return solve_pricing(problem, _until(params, ends()), patience)
     except (Stalled, SolveError):
         pass
     try:
-        found = _by_classes(problem, ends)
+        found = _by_classes(problem, ends())
     except SolveError:
         found = None
-    return found or solve_pricing(problem, _until(params, ends))
+    return found or solve_pricing(problem, _until(params, ends()))
 
 
 def _until(params: SolveParams, ends: float) -> SolveParams:

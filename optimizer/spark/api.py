@@ -31,6 +31,7 @@ from optimizer.io.night_sources import open_night
 from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.small_tables import checked_table
 from optimizer.model.solution import Termination
+from optimizer.solvers.deadline import ends_after
 from optimizer.solvers.network.block_margins import find_block_margins, find_plan
 from optimizer.solvers.network.block_solve import BlockNight, solve_core
 from optimizer.spark.block_summary import (
@@ -267,7 +268,7 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         )
         rules = replace(rules, salt=made.salt)
     limit = float(settings.solver.time_limit_seconds)
-    ends = time.monotonic() + limit
+    ends = ends_after(limit)
     blocks = SparkBlocks(made.blocks, limits.terms)
     field = BlockNight(
         blocks=blocks,
@@ -277,7 +278,7 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         cap=limits.cap,
         num_open=census.num_open,
         highest=census.highest,
-        is_late=lambda: time.monotonic() > ends,
+        is_late=lambda: time.monotonic() > ends(),
         tell=progress if progress is not None else _say_nothing,
     )
     with clock.stage("build"):
@@ -286,9 +287,9 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         field = without_arm(field, limits, pool, blocks)
     with clock.stage("solve"):
         near = solve_core(field, settings.solver.num_threads)
-        if before is not None and time.monotonic() <= ends:
+        if before is not None and time.monotonic() <= ends():
             known = Before(before, limits.places, made.salt)
-            near = keep_earlier(field, near, blocks, known, ends)
+            near = keep_earlier(field, near, blocks, known, ends())
     budgets = None if limits.has_budget is None else field.by_block(limits.has_budget)
     prices = field.by_block(near.merchant_price)
     verdict = DrawnPrices(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -316,3 +317,17 @@ def test_a_large_night_keeps_a_short_limit(method: str) -> None:
     proof = certify(problem, solve(problem, method, params))
     assert proof.is_feasible
     assert proof.relative_gap < 0.5
+
+
+@pytest.mark.parametrize("method", ["auto", "pricing"])
+def test_a_first_night_is_not_cut_short_by_compiling(
+    monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """
+    Seconds in which kernels are compiled are given back: where all are such, the least
+    limit ends no night; where none are, it does.
+    """
+    problem, least = night(3), SolveParams(1e-4)
+    assert solve(problem, method, least).termination != Termination("OPTIMAL")
+    monkeypatch.setattr(deadline, "compiling_seconds", time.monotonic)
+    assert solve(problem, method, least).termination == Termination("OPTIMAL")

@@ -17,7 +17,6 @@ is solved; that is the rule on savings that differ.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,7 +24,7 @@ import numpy as np
 
 from optimizer.errors import SolveError
 from optimizer.model.lane_tree import effective_price, lane_use
-from optimizer.solvers.deadline import OutOfTime
+from optimizer.solvers.deadline import OutOfTime, ends_after
 from optimizer.solvers.flow.arcs import Network
 from optimizer.solvers.flow.plan import find_flow
 from optimizer.solvers.kernels.rank import HIGH
@@ -102,10 +101,10 @@ def solve_canonically(
     params: SolveParams,
 ) -> Solution:
     """Solve a network night, and take the canonical plan of those that are optimal."""
-    ends = time.monotonic() + params.time_limit_seconds
+    ends = ends_after(params.time_limit_seconds)
     solution = solver(problem, params)
     with Threads(params.num_threads) as pool:
-        return with_canonical_plan(problem, solution, pool, ends)
+        return with_canonical_plan(problem, solution, pool, ends())
 
 
 def with_canonical_plan(

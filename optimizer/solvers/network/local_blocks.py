@@ -10,6 +10,7 @@ import numpy as np
 
 from optimizer.model.problem import Problem
 from optimizer.model.solution import Solution, Termination
+from optimizer.solvers.deadline import ends_after
 from optimizer.solvers.market import Threads
 from optimizer.solvers.network.block_solve import BlockNight, solve_core
 from optimizer.solvers.network.blocks import (
@@ -129,7 +130,7 @@ def solve_in_blocks(problem: Problem, params: SolveParams, num_blocks: int) -> S
     SolveError
         When the optimum was not proved within the time limit.
     """
-    ends = time.monotonic() + params.time_limit_seconds
+    ends = ends_after(params.time_limit_seconds)
     with Threads(params.num_threads) as pool:
         blocks = LocalBlocks(problem, num_blocks, pool)
         night = BlockNight(
@@ -140,7 +141,7 @@ def solve_in_blocks(problem: Problem, params: SolveParams, num_blocks: int) -> S
             cap=problem.cap,
             num_open=np.diff(problem.merchant_start),
             highest=int(problem.option_saving.max(initial=0)),
-            is_late=lambda: time.monotonic() > ends,
+            is_late=lambda: time.monotonic() > ends(),
             tell=params.tell or (lambda _: None),
         )
         core = solve_core(night, params.num_threads)

@@ -24,6 +24,7 @@ import numpy as np
 
 from optimizer.model.lane_tree import effective_price, own_price
 from optimizer.model.solution import Solution, Termination
+from optimizer.solvers.deadline import ends_after
 from optimizer.solvers.kernels.rank import HIGH
 from optimizer.solvers.market import Threads, sub_market, whole_market
 from optimizer.solvers.network.augmenting_paths import Patience, Stalled
@@ -180,12 +181,12 @@ def repair(problem: Problem, near: NearOrders, params: SolveParams) -> Repaired 
     Repaired
         ``None`` where it takes longer than a solve would, or the time is up.
     """
-    ends = time.monotonic() + params.time_limit_seconds
+    ends = ends_after(params.time_limit_seconds)
     problem = with_room_for_all(problem)
     patience = Patience(PATIENCE, ARCS)
 
     def is_late() -> bool:
-        return time.monotonic() > ends
+        return time.monotonic() > ends()
 
     assert params.start_price is not None
     own, scale = given_prices(problem, params.start_price)
@@ -198,7 +199,7 @@ def repair(problem: Problem, near: NearOrders, params: SolveParams) -> Repaired 
             return None
         if found is None:
             return None
-        solution = with_canonical_plan(problem, found.solution, pool, ends)
+        solution = with_canonical_plan(problem, found.solution, pool, ends())
     return replace(found, solution=solution)
 
 

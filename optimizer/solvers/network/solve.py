@@ -29,6 +29,7 @@ import numpy as np
 
 from optimizer.model.lane_tree import above_parents, ancestors, is_nested, own_price
 from optimizer.model.solution import Solution, SolveParams, Termination
+from optimizer.solvers.deadline import ends_after
 from optimizer.solvers.market import Threads, sub_market, whole_market
 from optimizer.solvers.network.augmenting_paths import (
     balance,
@@ -114,10 +115,10 @@ def solve_pricing(
     Stalled
         When the patience is at its end.
     """
-    ends = time.monotonic() + params.time_limit_seconds
+    ends = ends_after(params.time_limit_seconds)
 
     def is_late() -> bool:
-        return time.monotonic() > ends
+        return time.monotonic() > ends()
 
     problem = with_room_for_all(problem)
     with Threads(params.num_threads) as pool:
