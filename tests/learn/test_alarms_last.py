@@ -11,6 +11,7 @@ import pytest
 
 from optimizer.build.assumed import Grounds, assumptions
 from optimizer.build.learned_model import HARMS, Leak, Young
+from optimizer.build.learned_probabilities import Gaps
 from optimizer.build.model_file import model_text
 from optimizer.learn.fit import learn
 from optimizer.learn.window import Window
@@ -97,11 +98,11 @@ def test_a_night_tells_what_its_models_history_is_doubted_for() -> None:
     leak = Leak(harm="return", column="region_id", share=0.9951)
     young = [Young(harm=h, num_rows=2, num_parcels=9, num_days=14) for h in HARMS]
     model = a_model().model_copy(update={"leaks": [leak], "young": young})
-    codes = {}
+    codes, gaps = {}, Gaps(premium=True, risks=frozenset(HARMS))
     for cost in (18, 0):
         objective = {"complaint_cost_cny": 30, "return_cost_cny": cost}
         config = settings(objective=objective)
-        grounds = Grounds(model, True, config, config.policy[0], DAY, {})
+        grounds = Grounds(model, gaps, config, config.policy[0], DAY, {})
         told = [(one.code, one.values) for one in assumptions(grounds)]
         codes[cost] = [
             (code, values["harm"]) for code, values in told if code in ALARMS
