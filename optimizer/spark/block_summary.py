@@ -246,8 +246,9 @@ def set_limits(
     Raises
     ------
     DataError
-        When a merchant has more orders than it says, or capacity rows make a packing
-        night.
+        When a merchant has more orders than it says.
+    PackingNight
+        When capacity rows make a packing night.
     KeyCollision
         When two places share a key.
     """

@@ -79,7 +79,7 @@ def solve(tables, num_blocks, num_parts=1, previous=None):
     field, census, limits, rows, pool = make_field(tables, num_blocks, num_parts)
     near = solve_core(field, 1)
     if previous is not None:
-        before = Before(read_previous(previous), limits.places, 0)
+        before = Before(read_previous(previous), places=limits.places, salt=0)
         near = keep_earlier(field, near, field.blocks, before, np.inf)
     prices = field.by_block(near.merchant_price)
     verdict = DecidingPrices(near.lane_price, prices, near.tied, None)
@@ -91,9 +91,9 @@ def solve(tables, num_blocks, num_parts=1, previous=None):
             prices,
             near.tied,
             None,
-            experiment,
-            limits.places,
-            None if pool is None else field.by_block(pool.used_cap),
+            experiment=experiment,
+            places=limits.places,
+            explored_of=None if pool is None else field.by_block(pool.used_cap),
         )
     plan = find_plan(field, verdict, field.blocks)
     if experiment.is_random:
