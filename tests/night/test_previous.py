@@ -15,6 +15,7 @@ import pytest
 import optimizer
 from optimizer.model.solution import SolveParams
 from optimizer.solvers import deadline
+from optimizer.solvers.network import tie_break
 from optimizer.testing import Tables, assert_certified, make_tables, random_tables
 from tests.support.small_night import make_night
 
@@ -112,12 +113,15 @@ def test_keeping_ends_with_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> No
     other = {*"abcdef"} - {*first.recommendations["order_id"]}
     table = first.recommendations.with_columns(order_id=pl.Series(sorted(other)))
     before = with_tables(first, recommendations=table)
-    limit = SolveParams().time_limit_seconds
-    monkeypatch.setattr(time, "monotonic", lambda: 0.0)
-    looked = SimpleNamespace(monotonic=lambda: limit - 1.0)
-    monkeypatch.setattr(deadline, "time", looked)
     soon = run(night, previous=before, config=keeping(night))
-    looked.monotonic = lambda: limit + 1.0
+    limit, keep_most = SolveParams().time_limit_seconds, tie_break.keep_most
+
+    def keep_late(*args: Any) -> Any:
+        looked = SimpleNamespace(monotonic=lambda: time.monotonic() + limit)
+        monkeypatch.setattr(deadline, "time", looked)
+        return keep_most(*args)
+
+    monkeypatch.setattr(tie_break, "keep_most", keep_late)
     late = run(night, previous=before, config=keeping(night))
     assert soon.recommendations["order_id"].to_list() == sorted(other)
     assert late.recommendations.equals(first.recommendations)
