@@ -277,14 +277,14 @@ def _by_prices(
     here = items.of(np.isin(items.lane, lanes))
     place = np.searchsorted(lanes, here.lane)
     turn = np.lexsort((-(here.value / here.load), place))
-    here, place = here.of(turn), place[turn]
-    first = np.searchsorted(place, np.arange(len(lanes)))
-    used = np.cumsum(here.load)
-    used -= np.repeat(used[first] - here.load[first], np.diff(first, append=len(used)))
-    is_over = np.flatnonzero(used > slots[here.lane])
-    _, at = np.unique(place[is_over], return_index=True)
-    last = is_over[at]
-    price = here.value[last] // here.load[last]
+    load, at = here.load[turn], place[turn]
+    first = np.searchsorted(at, np.arange(len(lanes)))
+    used = np.cumsum(load)
+    used -= np.repeat(used[first] - load[first], np.diff(first, append=len(used)))
+    is_over = np.flatnonzero(used > slots[lanes][at])
+    _, last = np.unique(at[is_over], return_index=True)
+    full = turn[is_over[last]]
+    price = here.value[full] // here.load[full]
     worths = [
         slots[lanes] * each
         + _sums(place, np.maximum(here.value - here.load * each[place], 0), len(lanes))
