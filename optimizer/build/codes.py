@@ -54,6 +54,14 @@ class IdCodes:
             self._ids += [text[begin:end].decode() for begin, end in cuts]
         return self._ids
 
+    def copy(self) -> IdCodes:
+        """The same codes, to which others may be added."""
+        copy = IdCodes()
+        copy._table, copy._hashes = self._table.copy(), self._hashes.copy()
+        copy._text, copy._ends = self._text.copy(), self._ends.copy()
+        copy._num_known, copy._ids = self._num_known, [*self.ids]
+        return copy
+
     def encode(self, ids: pl.Series | Words) -> NDArray[np.int32]:
         """
         Give each id its code, new ones included.

@@ -37,14 +37,9 @@ from optimizer.build.learned_probabilities import (
     model_warnings,
     order_shares,
 )
-from optimizer.build.lookups import lookup_warnings
 from optimizer.build.lower_bound import Chosen, at_lower_bound, chosen_rows
-from optimizer.build.night_lookups import (
-    ColumnValues,
-    count_lookups,
-    names_of_codes,
-    warn_allowed,
-)
+from optimizer.build.night_lookups import ColumnValues, warn_allowed
+from optimizer.build.night_names import check_names
 from optimizer.build.option_join import make_finder, orders_of_options
 from optimizer.build.order_day import service_day
 from optimizer.build.sendable import is_sendable, without_unsendable
@@ -63,7 +58,7 @@ from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import BATCH_ROWS, worded_batches
 from optimizer.io.read_ahead import read_ahead
 from optimizer.io.small_tables import checked_table
-from optimizer.io.validate import checked_batch, refuse_twins, require_rows
+from optimizer.io.validate import checked_batch, require_rows
 from optimizer.model.reasons import Reason
 
 if TYPE_CHECKING:
@@ -183,7 +178,7 @@ class Intake:
     history: EarlierNights
     params: CodeParams
     effect_model: LearnedModel | None = None
-    named: pl.DataFrame | None = None
+    named: KeptNames | None = None
 
 
 def take_in(
@@ -264,11 +259,16 @@ def take_in(
     encoded = _encode(sources, by, clock)
     with clock.stage("validate"):
         encoded.log.refuse_beyond(config.quarantine.max_share, encoded.counts)
-        _refuse_all_twins(encoded.coder, capacity, sources)
-        known = names_of_codes(encoded.coder, _merchants_of(encoded), by.values)
-        lookups = count_lookups(known, capacity, merchants, config, policy)
-        limits = config.lookups
-        unfound = lookup_warnings(lookups, limits.warn_below, limits.refuse_below)
+        names = check_names(
+            encoded.coder,
+            _merchants_of(encoded),
+            by.values,
+            capacity=capacity,
+            merchants=merchants,
+            sources=sources,
+            config=config,
+            policy=policy,
+        )
     with clock.stage("build"):
         days = encoded.coder.days
         rows, taken = rows_tonight(rows, config.capacity, days, history)
@@ -311,9 +311,10 @@ def take_in(
             for name, s in sources.items()
         ),
         warnings=(
-            *unfound,
+            *names.unfound,
             *warn_allowed(config, sources, tables.get("deliveries")),
             *find_warnings(index, encoded.coder, config),
+            *names.changed,
             *model_warnings(by.model, history.day, gaps),
             *encoded.hopes.warnings(int(problem.cap.sum())),
             *(w for name, s in sources.items() for w in s.notes.warnings(name)),
@@ -321,7 +322,7 @@ def take_in(
             *encoded.log.warnings(config.timezone),
         ),
         assumed=assumptions(grounds),
-        lookups=lookups,
+        lookups=names.lookups,
         orders=sources["orders"],
         salt=encoded.coder.salt,
         policy=policy,
@@ -380,8 +381,9 @@ def take_more(
     encode_all = _encode_choice if "options" in sources else _encode_single
     encoded = encode_all(sources, coder, by, log, clock)
     log.refuse_any()
-    named = encoded.named
-    if named is None:
+    if encoded.named is not None:
+        named = encoded.named.named()
+    else:
         status = encoded.orders.status
         named = pl.concat(named_orders(sources["orders"], status, policy.eligibility))
     return encoded, named
@@ -398,7 +400,7 @@ def name_orders(intake: Intake) -> Iterator[pl.DataFrame]:
         table or the policy has reasons; in the order of the table.
     """
     if intake.named is not None:
-        return iter([intake.named])
+        return iter([intake.named.named()])
     return named_orders(intake.orders, intake.index.status, intake.policy.eligibility)
 
 
@@ -481,7 +483,7 @@ class Encoded:
     hopes: Hopes
     draws: GatheredDraws
     unseen: UnseenNames
-    named: pl.DataFrame | None = None
+    named: KeptNames | None = None
 
 
 def _encode(
@@ -549,7 +551,7 @@ def _encode_single(
         hopes=hopes,
         draws=draws,
         unseen=unseen,
-        named=kept.named(),
+        named=kept if kept.is_any else None,
     )
 
 
@@ -682,7 +684,7 @@ def _encode_choice(
         hopes=hopes,
         draws=draws,
         unseen=unseen,
-        named=kept.named(),
+        named=kept if kept.is_any else None,
     )
 
 
@@ -801,21 +803,3 @@ def _merchants_of(encoded: Encoded) -> list[str]:
     ids = encoded.coder.merchants.ids
     seen = np.bincount(encoded.orders.merchant, minlength=len(ids)) > 0
     return [ids[code] for code in np.flatnonzero(seen)]
-
-
-def _refuse_all_twins(
-    coder: NightCodes, capacity: pl.DataFrame, sources: Mapping[str, Source]
-) -> None:
-    """Refuse ids of one thing in two spellings, across all tables."""
-    for column, codes in (
-        ("merchant_id", coder.merchants),
-        ("carrier_id", coder.carriers),
-        ("region_id", coder.regions),
-        ("outlet_id", coder.outlets),
-    ):
-        ids = dict.fromkeys(codes.ids)
-        if column in capacity.columns:
-            ids |= dict.fromkeys(capacity[column].to_list())
-            ids.pop(None, None)  # type: ignore[call-overload]
-        having = [s.label for s in sources.values() if column in s.columns]
-        refuse_twins(ids, column, " and ".join(having))
