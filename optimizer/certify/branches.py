@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 BATCH_NUMBERS = 2**18
 #: On so many leaves, those with the greatest bounds, large lanes are filled by so many
 #: states; on all others, a price of their slots bounds them.
-MOST_REFINED, LEAF_STATES = 2**8, 2**15
+MOST_REFINED, LEAF_STATES = 2**6, 2**15
 
 
 def check_tree(problem: Problem, side: SideRows, solution: Solution) -> None:

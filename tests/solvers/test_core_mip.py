@@ -130,8 +130,8 @@ def test_the_programs_of_all_ranks_share_the_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """
-    Programs that each take 20 seconds of 50 are three, the last with what is left of
-    them, where each of four ranks and the money would be solved had they the time.
+    Programs that each take 20 seconds of 50 are three, each with its share of what is
+    left, where each of four ranks and the money would be solved had they the time.
     """
     night = random_packing(np.random.default_rng(3), num_orders=12, num_rows=0)
     side = replace(night.side, pin_rank=np.arange(12, dtype=np.int32) % 4)
@@ -154,7 +154,7 @@ def test_the_programs_of_all_ranks_share_the_time(
     monkeypatch.setattr(core_mip, "time", clock)
     monkeypatch.setattr(deadline, "time", clock)
     assert solve_core(core, state, replace(EFFORT, seconds=50.0)) is None
-    assert given == [(0, 50.0), (1, 30.0), (2, 10.0)]
+    assert given == [(0, 50.0 / 5), (1, 30.0 / 4), (2, 10.0 / 3)]
 
 
 def test_both_solvers_start_from_the_known_plan_and_agree() -> None:

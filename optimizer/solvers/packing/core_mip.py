@@ -190,7 +190,8 @@ def solve_core(
             break
         if stage < num_ranks and missing_of(core, now)[stage] == 0:
             continue
-        part = replace(effort, seconds=left)
+        # Later ranks must be able to mend what an earlier one gives up for its own.
+        part = replace(effort, seconds=left / (num_ranks + 1 - stage))
         if beside is not None and stage == num_ranks:
             best = _solved_beside(core, now, part, beside) or best
         else:
