@@ -18,7 +18,7 @@ from optimizer.build.array_records import take
 from optimizer.build.budgets import merchant_budgets
 from optimizer.build.canonical_order import arrange
 from optimizer.build.carryover import EarlierNights, count_open, policy_caps
-from optimizer.build.changed_ids import warn_alike, warn_changed
+from optimizer.build.changed_ids import warn_changed
 from optimizer.build.checks import (
     refuse_to_explore,
     refuse_to_hold,
@@ -242,7 +242,7 @@ def build_problem(
             *warn_unused(problem, given.config),
         ),
         merchant_num_open=num_open,
-        in_flight=np.array([taken.get(place, 0) for place in forest.places], np.int64),
+        in_flight=_by_place(taken, forest.places),
         bank=made.bank,
         experiment=experiment,
         pool=pool,
@@ -250,6 +250,13 @@ def build_problem(
         stopped_pins=_stopped_pins(night.orders),
         pin_priority=given.config.pin_priority,
     )
+
+
+def _by_place(taken: Mapping[Place, int], places: Sequence[Place]) -> NDArray[np.int64]:
+    """Slots that other nights take, by place; on most nights none are."""
+    if not taken:
+        return np.zeros(len(places), np.int64)
+    return np.array([taken.get(place, 0) for place in places], np.int64)
 
 
 def _stopped_pins(orders: OrderArrays) -> NDArray[np.int64]:
@@ -419,12 +426,6 @@ def find_warnings(
     is_open = config.capacity.uncovered_lanes == "open"
     found = warn_uncovered(index.uncovered, is_open=is_open)
     unknown = warn_unknown(coder.carriers.ids, coder.roster)
-    names = {
-        "merchant_id": coder.merchants.ids,
-        "carrier_id": coder.carriers.ids,
-        "region_id": coder.regions.ids,
-        "outlet_id": coder.outlets.ids,
-    }
-    changed = warn_changed({"order_id": coder.looked_at.ids, **names})
-    alike = warn_alike(names)
-    return [*found, *index.warnings, *unknown, *changed, *alike]
+    looked_at = coder.looked_at.ids
+    changed = warn_changed({} if looked_at is None else {"order_id": looked_at})
+    return [*found, *index.warnings, *unknown, *changed]

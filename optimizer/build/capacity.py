@@ -20,7 +20,7 @@ from optimizer.build.encode import leaf_places
 from optimizer.build.lanes import FEW_NAMES, Place, crossing_rows
 from optimizer.config.money import micro_cny
 from optimizer.errors import DataError
-from optimizer.io.kept import Kept
+from optimizer.io.kept import Kept, Same
 from optimizer.model.side_constraints import HARD
 
 if TYPE_CHECKING:
@@ -145,19 +145,6 @@ def read_capacity(
     return tuple(sorted(rows, key=by_name))
 
 
-class _Same:
-    """A table, equal to itself alone."""
-
-    def __init__(self, table: pl.DataFrame) -> None:
-        self.table = table
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.table is other.table
-
-    def __hash__(self) -> int:
-        return id(self.table)
-
-
 _READ: Kept[tuple[CapacityRow, ...]] = Kept(4)
 
 
@@ -169,7 +156,7 @@ def rows_of_checked(
 
     As :func:`read_capacity` does, and once where it gives the same table again.
     """
-    made_from = _Same(capacity), (*attributes,), (*resources,)
+    made_from = Same(capacity), (*attributes,), (*resources,)
     if len(capacity) > FEW_NAMES:
         return read_capacity(capacity, attributes, resources)
     return _READ.get(made_from, lambda: read_capacity(capacity, *made_from[1:]))

@@ -56,26 +56,33 @@ class IdSample:
     keys
         ``(k,) uint64``: the least keys so far.
     ids
-        Their ids.
+        Their ids; ``None``: none yet.
     """
 
     keys: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
-    ids: list[str] = field(default_factory=list)
+    ids: pl.Series | None = None
 
     def note(self, key: NDArray[np.uint64], ids: pl.Series) -> None:
         """Look at a batch of ids with their keys."""
-        if len(self.ids) + len(ids) <= NUM_LOOKED_AT:
-            self.keys = np.concatenate([self.keys, key]) if self.ids else key
-            self.ids = [*self.ids, *ids.to_list()]
+        if len(self.keys) + len(ids) <= NUM_LOOKED_AT:
+            self.keys = np.concatenate([self.keys, key])
+            self.ids = _below(self.ids, ids)
             return
         few = np.argpartition(key, min(NUM_LOOKED_AT, len(key)) - 1)[:NUM_LOOKED_AT]
         keys = np.concatenate([self.keys, key[few]])
-        names = [*self.ids, *ids.gather(few).to_list()]
+        names = _below(self.ids, ids.gather(few))
         least = np.argsort(keys, kind="stable")[:NUM_LOOKED_AT]
-        self.keys, self.ids = keys[least], [names[at] for at in least]
+        self.keys, self.ids = keys[least], names.gather(least)
 
 
-def warn_changed(ids: Mapping[str, Sequence[str]]) -> list[CodedWarning]:
+def _below(above: pl.Series | None, below: pl.Series) -> pl.Series:
+    """One column below another, which may not be there yet."""
+    import polars as pl
+
+    return below if above is None else pl.concat([above, below])
+
+
+def warn_changed(ids: Mapping[str, Sequence[str] | pl.Series]) -> list[CodedWarning]:
     """
     Warn of ids that look as a spreadsheet leaves them.
 
@@ -100,7 +107,12 @@ ids may have become one: 2-Jan
     import polars as pl
 
     found = []
-    texts = {name: pl.Series(given, dtype=pl.String) for name, given in ids.items()}
+    texts = {
+        name: given
+        if isinstance(given, pl.Series)
+        else pl.Series(given, dtype=pl.String)
+        for name, given in ids.items()
+    }
     whole = "|".join(pattern for pattern, _ in _KINDS.values())
     for column in names_matching(Looked(texts).may_be_changed(), whole):
         names = texts[column]

@@ -51,8 +51,20 @@ class IdCodes:
             ends = self._ends[first : self._num_known + 1].tolist()
             text = self._text[ends[0] : ends[-1]].tobytes()
             cuts = pairwise(end - ends[0] for end in ends)
-            self._ids += [text[begin:end].decode() for begin, end in cuts]
+            if text.isascii():
+                whole = text.decode()
+                self._ids += [whole[begin:end] for begin, end in cuts]
+            else:
+                self._ids += [text[begin:end].decode() for begin, end in cuts]
         return self._ids
+
+    def copy(self) -> IdCodes:
+        """The same codes, to which others may be added."""
+        copy = IdCodes()
+        copy._table, copy._hashes = self._table.copy(), self._hashes.copy()
+        copy._text, copy._ends = self._text.copy(), self._ends.copy()
+        copy._num_known, copy._ids = self._num_known, [*self.ids]
+        return copy
 
     def encode(self, ids: pl.Series | Words) -> NDArray[np.int32]:
         """

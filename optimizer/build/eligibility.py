@@ -128,25 +128,26 @@ class KeptNames:
     """
 
     def __init__(self, source: Source) -> None:
-        self._parts: list[pl.DataFrame] = []
+        self._parts: list[list[pl.Series]] = []
         self._is_small = source.memory is not None and (
             source.memory.num_rows <= FEW_ORDERS
         )
 
     def note(self, frame: pl.DataFrame) -> None:
         """Note a batch of checked orders, to which the rules have been applied."""
-        import polars as pl
-
         if self._is_small:
-            self._parts.append(pl.DataFrame([frame[name] for name in _NAMED]))
+            self._parts.append([frame[name] for name in _NAMED])
 
-    def named(self) -> pl.DataFrame | None:
-        """What :func:`named_orders` would read; ``None`` where it has to."""
+    @property
+    def is_any(self) -> bool:
+        """Whether names are noted; else they have to be read again."""
+        return bool(self._parts)
+
+    def named(self) -> pl.DataFrame:
+        """What :func:`named_orders` would read, where names are noted."""
         import polars as pl
 
-        if not self._parts:
-            return None
-        frame = pl.concat(self._parts) if len(self._parts) > 1 else self._parts[0]
+        frame = pl.concat(map(pl.DataFrame, self._parts))
         if frame["is_eligible"].all():
             return pl.DataFrame([frame[name] for name in _NAMED[:3]])
         why = frame["ineligible_reason"].fill_null(_NOT_SAID)

@@ -21,6 +21,7 @@ from optimizer.build.lanes import Place
 from optimizer.build.order_day import encode_days
 from optimizer.build.place_codes import pack, refuse_too_many, unpack
 from optimizer.contracts.tables import load_column
+from optimizer.io.kept import Kept, Same
 from optimizer.io.order_keys import order_keys
 from optimizer.model.frozen import freeze_arrays
 from optimizer.model.reasons import Reason
@@ -214,7 +215,7 @@ def make_codes(params: CodeParams, salt: int = 0) -> NightCodes:
     codes = IdCodes()
     take_up, is_enrolled = np.ones(0), np.ones(0, bool)
     if merchants is not None:
-        codes.encode(merchants["merchant_id"])
+        codes = _codes_of(merchants)
         take_up = merchants["take_up"].to_numpy()
         is_enrolled = merchants["is_enrolled"].to_numpy()
     kept = {
@@ -234,6 +235,24 @@ def make_codes(params: CodeParams, salt: int = 0) -> NightCodes:
         service_day=params.service_day,
         resources=params.resources,
     )
+
+
+#: Codes of larger tables are not kept.
+_FEW_MERCHANTS = 20_000
+_CODES: Kept[IdCodes] = Kept(4)
+
+
+def _codes_of(merchants: pl.DataFrame) -> IdCodes:
+    """Codes by a checked merchants table, which mostly comes again as it was."""
+
+    def made() -> IdCodes:
+        codes = IdCodes()
+        codes.encode(merchants["merchant_id"])
+        return codes
+
+    if len(merchants) > _FEW_MERCHANTS:
+        return made()
+    return _CODES.get((Same(merchants),), made).copy()
 
 
 #: Columns of ids that become codes.

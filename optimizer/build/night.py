@@ -37,14 +37,9 @@ from optimizer.build.learned_probabilities import (
     model_warnings,
     order_shares,
 )
-from optimizer.build.lookups import lookup_warnings
 from optimizer.build.lower_bound import Chosen, at_lower_bound, chosen_rows
-from optimizer.build.night_lookups import (
-    ColumnValues,
-    count_lookups,
-    names_of_codes,
-    warn_allowed,
-)
+from optimizer.build.night_lookups import ColumnValues, warn_allowed
+from optimizer.build.night_names import check_names
 from optimizer.build.option_join import make_finder, orders_of_options
 from optimizer.build.order_day import service_day
 from optimizer.build.sendable import is_sendable, without_unsendable
@@ -57,13 +52,14 @@ from optimizer.errors import DataError
 from optimizer.io.asked_columns import asked_columns, columns_there, contracts
 from optimizer.io.cells import cell_rules
 from optimizer.io.duplicates import KeyCollision, refuse_repeated_pairs, refuse_repeats
+from optimizer.io.kept import Kept, Same
 from optimizer.io.night_sources import PREMIUM_PROBS, lacks_premium, open_night
 from optimizer.io.order_keys import refused_keys
 from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import BATCH_ROWS, worded_batches
 from optimizer.io.read_ahead import read_ahead
 from optimizer.io.small_tables import checked_table
-from optimizer.io.validate import checked_batch, refuse_twins, require_rows
+from optimizer.io.validate import checked_batch, require_rows
 from optimizer.model.reasons import Reason
 
 if TYPE_CHECKING:
@@ -88,7 +84,9 @@ if TYPE_CHECKING:
     from optimizer.clock import StageClock
     from optimizer.config import Config, EligibilityRule, PolicyRow
     from optimizer.config.sinks import Outbox
+    from optimizer.contracts.columns import Table
     from optimizer.contracts.warnings import CodedWarning
+    from optimizer.io.cells import CellRules
     from optimizer.io.read import Source
     from optimizer.io.validate import CheckedBatch
     from optimizer.model.problem import Problem
@@ -183,7 +181,7 @@ class Intake:
     history: EarlierNights
     params: CodeParams
     effect_model: LearnedModel | None = None
-    named: pl.DataFrame | None = None
+    named: KeptNames | None = None
 
 
 def take_in(
@@ -221,9 +219,9 @@ def take_in(
     experiment = make_experiment(config.holdout, history.day, config.objective)
     with clock.stage("read"):
         model = model_of(config, history.day)
-        agreed = contracts(config, orders_table(policy.eligibility))
+        agreed = _agreed(config, policy)
         sources = open_night(
-            tables, agreed, has_model=model is not None, rules=cell_rules(config)
+            tables, agreed.contracts, has_model=model is not None, rules=agreed.cells
         )
         require_columns(sources["orders"], policy.eligibility)
         drawn = draw_models(model, experiment, is_asked=lacks_premium(sources))
@@ -264,11 +262,16 @@ def take_in(
     encoded = _encode(sources, by, clock)
     with clock.stage("validate"):
         encoded.log.refuse_beyond(config.quarantine.max_share, encoded.counts)
-        _refuse_all_twins(encoded.coder, capacity, sources)
-        known = names_of_codes(encoded.coder, _merchants_of(encoded), by.values)
-        lookups = count_lookups(known, capacity, merchants, config, policy)
-        limits = config.lookups
-        unfound = lookup_warnings(lookups, limits.warn_below, limits.refuse_below)
+        names = check_names(
+            encoded.coder,
+            _merchants_of(encoded),
+            by.values,
+            capacity=capacity,
+            merchants=merchants,
+            sources=sources,
+            config=config,
+            policy=policy,
+        )
     with clock.stage("build"):
         days = encoded.coder.days
         rows, taken = rows_tonight(rows, config.capacity, days, history)
@@ -311,9 +314,10 @@ def take_in(
             for name, s in sources.items()
         ),
         warnings=(
-            *unfound,
+            *names.unfound,
             *warn_allowed(config, sources, tables.get("deliveries")),
             *find_warnings(index, encoded.coder, config),
+            *names.changed,
             *model_warnings(by.model, history.day, gaps),
             *encoded.hopes.warnings(int(problem.cap.sum())),
             *(w for name, s in sources.items() for w in s.notes.warnings(name)),
@@ -321,7 +325,7 @@ def take_in(
             *encoded.log.warnings(config.timezone),
         ),
         assumed=assumptions(grounds),
-        lookups=lookups,
+        lookups=names.lookups,
         orders=sources["orders"],
         salt=encoded.coder.salt,
         policy=policy,
@@ -330,6 +334,26 @@ def take_in(
         effect_model=model if gaps.premium else None,
         named=encoded.named,
     )
+
+
+class _Agreed(NamedTuple):
+    """What a night's tables must be like, and how their cells are read."""
+
+    contracts: Mapping[str, Table]
+    cells: CellRules
+
+
+_AGREED: Kept[_Agreed] = Kept(4)
+
+
+def _agreed(config: Config, policy: PolicyRow) -> _Agreed:
+    """What tables must be like by rules, which mostly are those of the night before."""
+
+    def made() -> _Agreed:
+        known = contracts(config, orders_table(policy.eligibility))
+        return _Agreed(known, cell_rules(config))
+
+    return _AGREED.get((Same(config), Same(policy)), made)
 
 
 def take_more(
@@ -361,10 +385,10 @@ def take_more(
     import polars as pl
 
     policy = intake.policy
-    agreed = contracts(config, orders_table(policy.eligibility))
-    agreed = {name: agreed[name] for name in ("orders", "options")}
+    agreed = _agreed(config, policy)
+    known = {name: agreed.contracts[name] for name in ("orders", "options")}
     given = {**tables, "capacity": ()}
-    sources = open_night(given, agreed, has_model=False, rules=cell_rules(config))
+    sources = open_night(given, known, has_model=False, rules=agreed.cells)
     require_columns(sources["orders"], policy.eligibility)
     by = _By(
         params=replace(intake.params, columns=columns_there(sources)),
@@ -380,8 +404,9 @@ def take_more(
     encode_all = _encode_choice if "options" in sources else _encode_single
     encoded = encode_all(sources, coder, by, log, clock)
     log.refuse_any()
-    named = encoded.named
-    if named is None:
+    if encoded.named is not None:
+        named = encoded.named.named()
+    else:
         status = encoded.orders.status
         named = pl.concat(named_orders(sources["orders"], status, policy.eligibility))
     return encoded, named
@@ -398,7 +423,7 @@ def name_orders(intake: Intake) -> Iterator[pl.DataFrame]:
         table or the policy has reasons; in the order of the table.
     """
     if intake.named is not None:
-        return iter([intake.named])
+        return iter([intake.named.named()])
     return named_orders(intake.orders, intake.index.status, intake.policy.eligibility)
 
 
@@ -481,7 +506,7 @@ class Encoded:
     hopes: Hopes
     draws: GatheredDraws
     unseen: UnseenNames
-    named: pl.DataFrame | None = None
+    named: KeptNames | None = None
 
 
 def _encode(
@@ -549,7 +574,7 @@ def _encode_single(
         hopes=hopes,
         draws=draws,
         unseen=unseen,
-        named=kept.named(),
+        named=kept if kept.is_any else None,
     )
 
 
@@ -682,7 +707,7 @@ def _encode_choice(
         hopes=hopes,
         draws=draws,
         unseen=unseen,
-        named=kept.named(),
+        named=kept if kept.is_any else None,
     )
 
 
@@ -801,21 +826,3 @@ def _merchants_of(encoded: Encoded) -> list[str]:
     ids = encoded.coder.merchants.ids
     seen = np.bincount(encoded.orders.merchant, minlength=len(ids)) > 0
     return [ids[code] for code in np.flatnonzero(seen)]
-
-
-def _refuse_all_twins(
-    coder: NightCodes, capacity: pl.DataFrame, sources: Mapping[str, Source]
-) -> None:
-    """Refuse ids of one thing in two spellings, across all tables."""
-    for column, codes in (
-        ("merchant_id", coder.merchants),
-        ("carrier_id", coder.carriers),
-        ("region_id", coder.regions),
-        ("outlet_id", coder.outlets),
-    ):
-        ids = dict.fromkeys(codes.ids)
-        if column in capacity.columns:
-            ids |= dict.fromkeys(capacity[column].to_list())
-            ids.pop(None, None)  # type: ignore[call-overload]
-        having = [s.label for s in sources.values() if column in s.columns]
-        refuse_twins(ids, column, " and ".join(having))

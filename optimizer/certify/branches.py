@@ -24,6 +24,7 @@ without branchings.
 
 from __future__ import annotations
 
+import heapq
 from operator import add, mul
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,9 @@ if TYPE_CHECKING:
 
 #: So many numbers of each kind are held for leaves that are priced together.
 BATCH_NUMBERS = 2**18
+#: On so many leaves, those with the greatest bounds, large lanes are filled by so many
+#: states; on all others, a price of their slots bounds them.
+MOST_REFINED, LEAF_STATES = 2**6, 2**15
 
 
 def check_tree(problem: Problem, side: SideRows, solution: Solution) -> None:
@@ -176,14 +180,33 @@ def tree_bound(problem: Problem, side: SideRows, solution: Solution) -> int:
     root = packing_bound(problem, side, solution)
     if solution.tree is None:
         return root
-    bounds, night = list[int](), make_leaf_night(problem, side, solution)
+    bounds, night = dict[int, int](), make_leaf_night(problem, side, solution)
     size, count = _batch(problem, side), len(solution.tree.leaf)
     for first in range(0, count, size):
         last = min(first + size, count)
-        bounds += _bounds(night, leaves_of(night, solution.tree, first, last))
+        leaves = leaves_of(night, solution.tree, first, last)
+        bounds |= zip(leaves.number.tolist(), _bounds(night, leaves), strict=True)
     if not bounds:
         raise CertificateError("the branchings of the tree leave no plan at all")
-    return min(root, max(bounds))
+    has_large = int(problem.slots.max(initial=0)) > MAX_SLOTS
+    bound = max(bounds.values())
+    return min(root, _refined(night, solution.tree, bounds) if has_large else bound)
+
+
+def _refined(night: LeafNight, tree: BranchTree, bounds: dict[int, int]) -> int:
+    """The greatest bound, once those of the leaves with the greatest are improved."""
+    heap = [(-bound, number) for number, bound in bounds.items()]
+    heapq.heapify(heap)
+    refined: int | None = None
+    for _ in range(MOST_REFINED):
+        if not heap or (refined is not None and -heap[0][0] <= refined):
+            break
+        _, number = heapq.heappop(heap)
+        leaf = leaves_of(night, tree, number, number + 1)
+        (bound,) = _bounds(night, leaf, LEAF_STATES)
+        refined = bound if refined is None else max(refined, bound)
+    left = [] if not heap else [-heap[0][0]]
+    return max(left if refined is None else [refined, *left])
 
 
 def _batch(problem: Problem, side: SideRows) -> int:
@@ -192,16 +215,12 @@ def _batch(problem: Problem, side: SideRows) -> int:
     return max(BATCH_NUMBERS // largest, 1)
 
 
-def _bounds(night: LeafNight, leaves: Leaves) -> Iterator[int]:
+def _bounds(night: LeafNight, leaves: Leaves, states: int = 0) -> Iterator[int]:
     """Bounds of some leaves; each has lanes of its own."""
     problem, side = night.problem, night.side
     together = max(len(leaves.fixed), 1)
     most = int(leaves.value.max(initial=0))
-    if (
-        int(problem.slots.max(initial=0)) > MAX_SLOTS
-        or most * leaves.value.size > MAX_VALUE
-    ):
-        # Large lanes have a common limit of work, that no other leaf may share.
+    if most * leaves.value.size > MAX_VALUE:
         together = 1
     for begin in range(0, len(leaves.fixed), together):
         part = slice(begin, begin + together)
@@ -212,6 +231,7 @@ def _bounds(night: LeafNight, leaves: Leaves) -> Iterator[int]:
             np.tile(side.option_load, len(value)),
             value.ravel(),
             slots.ravel(),
+            states,
         )
         worths = exact_sums(held.reshape(len(value), -1))
         yield from map(add, leaves.fixed[part], worths)

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 #: Most slots of a lane that has a table, and cells of all tables at a time.
 MAX_SLOTS, MAX_CELLS = 1_024, 2**22
-#: States of all larger lanes together.
-MAX_STATES = 2**26
+#: States of all larger lanes together: about half a second.
+MAX_STATES = 2**22
 #: Values add up to less than this in each lane.
 MAX_VALUE = 2**62
 
@@ -71,6 +71,7 @@ def lane_worths(
     load: NDArray[np.int64],
     value: NDArray[np.int64],
     slots: NDArray[np.int64],
+    states: int | None = None,
 ) -> NDArray[np.int64]:
     """
     Bound the total value of each lane's items.
@@ -82,11 +83,14 @@ def lane_worths(
         above 0 are left out.
     slots
         ``(num_lanes,) int64``.
+    states
+        Of all large lanes together; ``MAX_STATES`` where it is not given. With none,
+        these lanes are bounded by a price of their slots.
 
     Returns
     -------
     ``(num_lanes,) int64``: the best, or not below it for lanes with more states than
-    ``MAX_STATES`` has for them.
+    there are for them.
 
     Raises
     ------
@@ -120,11 +124,14 @@ def lane_worths(
     small = np.flatnonzero(is_hard & (slots <= MAX_SLOTS))
     worth[small] = _by_tables(items, small, slots)
     large = np.flatnonzero(is_hard & (slots > MAX_SLOTS))
+    worth[large] = np.minimum(worth[large], _by_prices(items, large, slots))
+    states = MAX_STATES if states is None else states
     first, last = np.searchsorted(items.lane, [large, large + 1])
     for lane_number, begin, end in zip(large, first, last, strict=True):
-        here = items.of(np.s_[begin:end])
-        most = _by_states(here, int(slots[lane_number]), MAX_STATES // len(large))
-        worth[lane_number] = min(worth[lane_number], most)
+        if states >= len(large):
+            here = items.of(np.s_[begin:end])
+            most = _by_states(here, int(slots[lane_number]), states // len(large))
+            worth[lane_number] = min(worth[lane_number], most)
     return worth
 
 
@@ -209,7 +216,7 @@ def _by_states(items: Items, slots: int, work: int) -> int:
     over, under = int(items.load[break_item]), int(items.value[break_item])
     total = int(items.value.sum())
     if (total + 1) * over + (slots + int(items.load.sum())) * under >= MAX_VALUE:
-        return _by_price(items, slots)
+        return total
     margin = items.value * over - items.load * under
     is_in = margin > 0
     turn = np.argsort(np.abs(margin), kind="stable")
@@ -263,14 +270,24 @@ def _greedy(items: Items, by_ratio: NDArray[np.int64], slots: int) -> int:
     return worth
 
 
-def _by_price(items: Items, slots: int) -> int:
-    """Bound one large lane by pricing its slots at the ratio where it is full."""
-    by_ratio = np.argsort(-(items.value / items.load), kind="stable")
-    full = np.searchsorted(np.cumsum(items.load[by_ratio]), slots, side="right")
-    last = by_ratio[min(int(full), len(by_ratio) - 1)]
-    price = int(items.value[last] // items.load[last])
-    return min(_priced(items, slots, price), _priced(items, slots, price + 1))
-
-
-def _priced(items: Items, slots: int, price: int) -> int:
-    return slots * price + int(np.maximum(items.value - items.load * price, 0).sum())
+def _by_prices(
+    items: Items, lanes: NDArray[np.int64], slots: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Bound lanes by pricing their slots at the ratio where each is full."""
+    here = items.of(np.isin(items.lane, lanes))
+    place = np.searchsorted(lanes, here.lane)
+    turn = np.lexsort((-(here.value / here.load), place))
+    load, at = here.load[turn], place[turn]
+    first = np.searchsorted(at, np.arange(len(lanes)))
+    used = np.cumsum(load)
+    used -= np.repeat(used[first] - load[first], np.diff(first, append=len(used)))
+    is_over = np.flatnonzero(used > slots[lanes][at])
+    _, last = np.unique(at[is_over], return_index=True)
+    full = turn[is_over[last]]
+    price = here.value[full] // here.load[full]
+    worths = [
+        slots[lanes] * each
+        + _sums(place, np.maximum(here.value - here.load * each[place], 0), len(lanes))
+        for each in (price, price + 1)
+    ]
+    return np.minimum(*worths)

@@ -60,6 +60,8 @@ class Leaves:
 
     Attributes
     ----------
+    number
+        ``(k,) int64``: which leaves of the tree these are.
     fixed
         Sum of all that is not decided by lanes, for each leaf, micro-CNY.
     value
@@ -69,6 +71,7 @@ class Leaves:
         ``(k, num_lanes) int64``: what options that are in leave.
     """
 
+    number: NDArray[np.int64]
     fixed: list[int]
     value: NDArray[np.int64]
     slots: NDArray[np.int64]
@@ -236,7 +239,7 @@ def _priced(
     lane = problem.option_lane[found.option]
     np.subtract.at(slots, (found.leaf, lane), side.option_load[found.option])
     fixed = [sum(each) for each in zip(*parts, strict=True)]
-    return Leaves(fixed, np.where(is_open, net, 0), slots)
+    return Leaves(leaf, fixed, np.where(is_open, net, 0), slots)
 
 
 def _row_charges(side: SideRows, price: NDArray[np.int64]) -> NDArray[np.int64]:

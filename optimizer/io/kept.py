@@ -10,6 +10,28 @@ if TYPE_CHECKING:
 _Value = TypeVar("_Value")
 
 
+class Same:
+    """
+    A thing as part of a key: equal to itself alone, whatever it holds.
+
+    Examples
+    --------
+    >>> one = [1]
+    >>> Same(one) == Same(one), Same(one) == Same([1])
+    (True, False)
+    """
+
+    __slots__ = ("_it",)
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, it: object) -> None:
+        self._it = it
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other is of the very same thing."""
+        return isinstance(other, Same) and self._it is other._it
+
+
 class Kept(Generic[_Value]):
     """
     The last few things that were made, by all that they were made from.

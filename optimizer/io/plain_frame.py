@@ -42,7 +42,9 @@ def plain_frame(
         if not is_plain(arrow.schema.field(place).type, column):
             values = plain(arrow.column(place), column)
             arrow = arrow.set_column(place, column.name, values)
-    frame = _with_days(pl.DataFrame(pl.from_arrow(arrow)), known)
+    frame = pl.from_arrow(arrow)
+    assert isinstance(frame, pl.DataFrame)
+    frame = _with_days(frame, known)
     schema = frame.schema
     texts = [
         column.name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from optimizer.contracts.tables import QUARANTINE
@@ -197,9 +198,9 @@ class QuarantineLog:
         """All broken rows as the quarantine table; rows count from 1."""
         import polars as pl
 
-        none = pl.DataFrame(schema=QUARANTINE.schema)
+        none = _none_broken()
         if not self._findings:
-            return none
+            return none.clone()
         parts = [
             pl.DataFrame({"row": f.rows + 1}).select(
                 pl.lit(f.source).alias("source"),
@@ -210,6 +211,14 @@ class QuarantineLog:
             for f in self._findings
         ]
         return pl.concat([none, *parts]).sort(pl.all())
+
+
+@cache
+def _none_broken() -> pl.DataFrame:
+    """The quarantine table of a night without broken rows."""
+    import polars as pl
+
+    return pl.DataFrame(schema=QUARANTINE.schema)
 
 
 def _num_distinct(findings: Sequence[Finding]) -> int:

@@ -198,40 +198,67 @@ def allocate_tables(
     from optimizer.night.in_memory import KeptNight, Telling, make_night
 
     snapshots = snapshots_of(tables)
-    solved = solve_night(tables, config, date=day, previous=previous, progress=progress)
-    night = solved.night
-    with solved.clock.stage("explain"):
+    proved = prove_night(tables, config, date=day, previous=previous, progress=progress)
+    intake = proved.intake
+    with proved.clock.stage("explain"):
         kept = KeptNight(
             tables=tables,
             snapshots=snapshots,
             config=config,
             day=day,
-            intake=night.intake,
-            solution=night.solution,
-            certificate=night.certificate,
-            make_names=partial(_names_of, night),
+            intake=intake,
+            solution=proved.solution,
+            certificate=proved.certificate,
+            make_names=partial(_names_of, intake),
             solve_anew=allocate_tables,
         )
-        told = Telling(kept, solved.previous, night)
-        num_orders = np.count_nonzero(night.names.status != Reason.QUARANTINED)
+        # What the tables of a caller are read again for is told at once.
+        reads_again = intake.named is None or intake.effect_model is not None
+        night = certified(proved, config) if reads_again else None
+        told = Telling(kept, proved.previous, night)
+        num_orders = np.count_nonzero(intake.index.status != Reason.QUARANTINED)
         is_at_once = int(num_orders) > KEPT_ORDERS
         return make_night(
             kept,
             told,
-            solved.clock,
+            proved.clock,
             make_changed=partial(change_night, kept),
             is_at_once=is_at_once,
         )
 
 
-def _names_of(night: CertifiedNight) -> pl.DataFrame:
+def _names_of(intake: Intake) -> pl.DataFrame:
     """Names of a night's orders, by ``order_id``."""
     import polars as pl
 
-    named = pl.concat(list(night.named()))
+    from optimizer.build.night import name_orders
+
+    named = pl.concat(list(name_orders(intake)))
     if named["order_id"].is_sorted():
         return named
     return named.sort("order_id", multithreaded=len(named) > KEPT_ORDERS)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Proved:
+    """
+    A night that is decided and proved, of which nothing is told yet.
+
+    Attributes
+    ----------
+    intake, solution, certificate
+        Its problem, its plan and prices, and what is proved about them.
+    previous
+        The night before, where one was given.
+    clock
+        Seconds and memory of each stage.
+    """
+
+    intake: Intake
+    solution: Solution
+    certificate: Certificate
+    previous: Previous | None
+    clock: StageClock
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -332,14 +359,53 @@ def solve_night(
     history: EarlierNights | None = None,
 ) -> Solved:
     """
-    Decide a night: all stages except making the tables.
+    Decide a night, and give every order its outcome: all stages except the tables.
+
+    Parameters
+    ----------
+    tables, config, date, previous, progress, history
+        As for :func:`prove_night`.
+
+    Raises
+    ------
+    ConfigError, DataError, SolveError
+        As :func:`allocate`.
+    """
+    from optimizer.config import as_config
+    from optimizer.explain.summary import summarize
+
+    settings = as_config(config)
+    proved = prove_night(
+        tables,
+        settings,
+        date=date,
+        previous=previous,
+        progress=progress,
+        history=history,
+    )
+    with proved.clock.stage("explain"):
+        night = certified(proved, settings)
+        return Solved(night, proved.previous, proved.clock, summarize(night))
+
+
+def prove_night(
+    tables: Mapping[str, Any],
+    config: Config,
+    *,
+    date: dt.date | str | None,
+    previous: Any,
+    progress: Callable[[str], None] | None,
+    history: EarlierNights | None = None,
+) -> Proved:
+    """
+    Decide a night and prove it.
 
     Parameters
     ----------
     tables
         Orders, capacity, options and merchants by name; ``None`` where there is none.
     config
-        A ``Config``, a mapping, or a path to YAML.
+        Its rules.
     date
         The business date; ``None`` where the policy has one row.
     previous
@@ -355,10 +421,7 @@ def solve_night(
         As :func:`allocate`.
     """
     from optimizer.certify.certificate import proved_termination
-    from optimizer.explain.certified_night import certified_night
     from optimizer.explain.conflicts import count_conflicts
-    from optimizer.explain.summary import summarize
-    from optimizer.night.in_memory import exact_margins
 
     built = build_night(
         tables,
@@ -376,15 +439,23 @@ def solve_night(
         certificate = _certify(intake, solution)
         stop = proved_termination(solution.termination, certificate)
         solution = replace(solution, termination=stop)
-    with clock.stage("explain"):
-        margins = exact_margins(
-            intake, solution, certificate, settings.solver.num_threads
-        )
-        night = certified_night(intake, solution, certificate, margins)
-        has_conflicts = count_conflicts(certificate, intake.index) > 0
-        if has_conflicts and settings.on_conflict == "refuse":
-            raise _clash(night)
-        return Solved(night, built.previous, clock, summarize(night))
+    proved = Proved(intake, solution, certificate, built.previous, clock)
+    has_conflicts = count_conflicts(certificate, intake.index) > 0
+    if has_conflicts and settings.on_conflict == "refuse":
+        with clock.stage("explain"):
+            raise _clash(certified(proved, settings))
+    return proved
+
+
+def certified(proved: Proved, config: Config) -> CertifiedNight:
+    """Give every order of a night its outcome, by exact margins where there are any."""
+    from optimizer.explain.certified_night import certified_night
+    from optimizer.night.in_memory import exact_margins
+
+    intake, solution, certificate = proved.intake, proved.solution, proved.certificate
+    threads = config.solver.num_threads
+    margins = exact_margins(intake, solution, certificate, threads)
+    return certified_night(intake, solution, certificate, margins)
 
 
 def _within_memory(intake: Intake, settings: Config) -> tuple[Intake, int]:

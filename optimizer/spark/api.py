@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optimizer.build.carryover import EarlierNights
 from optimizer.build.eligibility import orders_table, require_columns
@@ -66,10 +66,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
+    from optimizer.build.experiment import ExplorePool
     from optimizer.config import Config, PolicyRow
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.explain.certified_night import CertifiedNight
+    from optimizer.explain.churn import Previous
     from optimizer.io.read import FarFiles, Source
+    from optimizer.solvers.network.block_solve import Core
     from optimizer.spark.block_summary import BlockSummary, NightLimits
     from optimizer.spark.shuffle import Prepared
 
@@ -223,40 +226,12 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
     before = None
     if previous is not None and settings.solver.keep_previous:
         before = read_previous(previous)
-    experiment = make_experiment(settings.holdout, day, settings.objective)
     clock = StageClock(progress)
     with clock.stage("validate"):
-        model = model_of(settings, day)
-        agreed = contracts(settings, orders_table(policy.eligibility))
         large = {"orders": _columns(orders), "options": _columns(options)}
         small = {"capacity": capacity, "merchants": merchants}
-        sources = open_night(
-            large | small,
-            agreed,
-            has_model=model is not None,
-            rules=cell_rules(settings),
-        )
-        require_columns(sources["orders"], policy.eligibility)
-        asked_columns(settings, sources)
-        kept = fulfilment_of(objective_on(settings, policy), policy, sources, model)
-        small_log = QuarantineLog()
-        checked = {
-            name: checked_table(sources[name], small_log)
-            for name in small
-            if name in sources
-        }
-    about = checked.get("merchants")
+        sources, checked, small_log, rules = _open(settings, policy, day, large, small)
     with clock.stage("build"):
-        rules = Rules(
-            config=settings,
-            policy=policy,
-            merchants=about,
-            day=day,
-            salt=0,
-            model=model,
-            fulfilment=kept,
-            counted=service_day(settings.capacity, checked["capacity"], day),
-        )
         made, census, limits = _build(
             orders,
             options,
@@ -267,39 +242,8 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
             history=history,
         )
         rules = replace(rules, salt=made.salt)
-    limit = float(settings.solver.time_limit_seconds)
-    ends = ends_after(limit)
-    blocks = SparkBlocks(made.blocks, limits.terms)
-    field = BlockNight(
-        blocks=blocks,
-        slots=limits.terms.slots,
-        parent=limits.terms.parent,
-        merchant_of=census.merchant_of,
-        cap=limits.cap,
-        num_open=census.num_open,
-        highest=census.highest,
-        is_late=lambda: time.monotonic() > ends(),
-        tell=progress if progress is not None else _say_nothing,
-    )
-    with clock.stage("build"):
-        pool, limits = explore(field, limits, experiment, blocks)
-        blocks = SparkBlocks(made.blocks, limits.terms)
-        field = without_arm(field, limits, pool, blocks)
-    with clock.stage("solve"):
-        near = solve_core(field, settings.solver.num_threads)
-        if before is not None and time.monotonic() <= ends():
-            known = Before(before, limits.places, made.salt)
-            near = keep_earlier(field, near, blocks, known, ends())
-    budgets = None if limits.has_budget is None else field.by_block(limits.has_budget)
-    prices = field.by_block(near.merchant_price)
-    verdict = DrawnPrices(
-        near.lane_price,
-        prices,
-        near.tied,
-        budgets,
-        experiment=experiment,
-        places=limits.places if experiment.is_by_station else (),
-        explored_of=None if pool is None else field.by_block(pool.used_cap),
+    field, blocks, limits, pool, near, verdict = _solve(
+        made, census, limits, rules, before, clock, progress
     )
     with clock.stage("certify"):
         plan = find_plan(field, verdict, blocks)
@@ -313,7 +257,7 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
     counts = count_reasons(sums, census, made.num_quarantined)
     certified = driver_night(
         Read(sources, num_rows, _sorted_quarantine(made), small_log),
-        BuiltOnCluster(rules, census, limits, history, experiment, pool),
+        BuiltOnCluster(rules, census, limits, history, verdict.experiment, pool),
         plan=plan,
         sums=sums,
         counts=counts,
@@ -352,6 +296,107 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         decided=decided,
         prepared=made,
     )
+
+
+class _Opened(NamedTuple):
+    """The tables of a night, the small ones read, and the rules of all rows."""
+
+    sources: Mapping[str, Source]
+    checked: Mapping[str, pl.DataFrame]
+    small_log: QuarantineLog
+    rules: Rules
+
+
+def _open(
+    config: Config,
+    policy: PolicyRow,
+    day: dt.date | None,
+    large: Mapping[str, pa.Table | FarFiles | None],
+    small: Mapping[str, Any],
+) -> _Opened:
+    """Open what a night is made of, and read and check the small tables."""
+    model = model_of(config, day)
+    sources = open_night(
+        {**large, **small},
+        contracts(config, orders_table(policy.eligibility)),
+        has_model=model is not None,
+        rules=cell_rules(config),
+    )
+    require_columns(sources["orders"], policy.eligibility)
+    asked_columns(config, sources)
+    fulfilment = fulfilment_of(objective_on(config, policy), policy, sources, model)
+    log = QuarantineLog()
+    checked = {
+        name: checked_table(sources[name], log) for name in small if name in sources
+    }
+    rules = Rules(
+        config=config,
+        policy=policy,
+        merchants=checked.get("merchants"),
+        day=day,
+        salt=0,
+        model=model,
+        fulfilment=fulfilment,
+        counted=service_day(config.capacity, checked["capacity"], day),
+    )
+    return _Opened(sources, checked, log, rules)
+
+
+class _Solved(NamedTuple):
+    """A night without its explore arm, solved, and what decides its orders."""
+
+    field: BlockNight
+    blocks: SparkBlocks
+    limits: NightLimits
+    pool: ExplorePool | None
+    near: Core
+    verdict: DrawnPrices
+
+
+def _solve(
+    made: Prepared,
+    census: BlockSummary,
+    limits: NightLimits,
+    rules: Rules,
+    before: Previous | None,
+    clock: StageClock,
+    progress: Callable[[str], None] | None,
+) -> _Solved:
+    """Draw the explore arm, solve what is left, and decide between equal optima."""
+    config = rules.config
+    ends = ends_after(float(config.solver.time_limit_seconds))
+    experiment = make_experiment(config.holdout, rules.day, config.objective)
+    blocks = SparkBlocks(made.blocks, limits.terms)
+    field = BlockNight(
+        blocks=blocks,
+        slots=limits.terms.slots,
+        parent=limits.terms.parent,
+        merchant_of=census.merchant_of,
+        cap=limits.cap,
+        num_open=census.num_open,
+        highest=census.highest,
+        is_late=lambda: time.monotonic() > ends(),
+        tell=progress if progress is not None else _say_nothing,
+    )
+    with clock.stage("build"):
+        pool, limits = explore(field, limits, experiment, blocks)
+        blocks = SparkBlocks(made.blocks, limits.terms)
+        field = without_arm(field, limits, pool, blocks)
+    with clock.stage("solve"):
+        near = solve_core(field, config.solver.num_threads)
+        if before is not None and time.monotonic() <= ends():
+            known = Before(before, limits.places, made.salt)
+            near = keep_earlier(field, near, blocks, known, ends())
+    verdict = DrawnPrices(
+        near.lane_price,
+        field.by_block(near.merchant_price),
+        near.tied,
+        None if limits.has_budget is None else field.by_block(limits.has_budget),
+        experiment=experiment,
+        places=limits.places if experiment.is_by_station else (),
+        explored_of=None if pool is None else field.by_block(pool.used_cap),
+    )
+    return _Solved(field, blocks, limits, pool, near, verdict)
 
 
 def _sorted_quarantine(made: Prepared) -> pl.DataFrame:

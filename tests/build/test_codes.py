@@ -43,6 +43,19 @@ def test_codes_hold_however_many_ids_come():
         assert numbers.numbers.tolist() == [*seen]
 
 
+def test_codes_that_are_copied_are_added_to_alone():
+    """What is added to a copy, or to what it was made from, is not in the other."""
+    codes = IdCodes()
+    codes.encode(pl.Series(["bee", "ant"]))
+    copy = codes.copy()
+    assert copy.encode(pl.Series(["cat"])).tolist() == [2]
+    assert codes.encode(pl.Series(["emu"])).tolist() == [2]
+    assert copy.encode(pl.Series(["emu", "cat", "ant"])).tolist() == [3, 2, 1]
+    assert codes.encode(pl.Series(["cat", "emu", "ant"])).tolist() == [3, 2, 1]
+    assert codes.ids == ["bee", "ant", "emu", "cat"]
+    assert copy.ids == ["bee", "ant", "cat", "emu"]
+
+
 def test_distinct_values_keep_the_order_of_first_sight():
     """Values and places give the column back."""
     values = np.random.default_rng(1).integers(-5, 5, 200)

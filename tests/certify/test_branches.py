@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optimizer.certify import branches
+from optimizer.certify import branches, knapsack
 from optimizer.certify.certificate import certify
 from optimizer.errors import CertificateError
 from optimizer.model.branch_tree import BranchTree
@@ -77,6 +77,38 @@ def test_no_plan_is_above_the_bound_of_any_tree(seed: int) -> None:
     assert best_no_worse_than(problem, chosen) <= proof.dual_bound
     bound = proved_bound(problem, plan)
     assert proof.dual_bound == bound - bound % proof.unit
+
+
+@examples(60)
+@given(seed=st.integers(0, 2**32), most=st.sampled_from([0, 1, 3, 10_000]))
+def test_only_the_worst_leaves_of_large_lanes_are_filled(seed: int, most: int) -> None:
+    """
+    However few leaves fill large lanes by states, no plan is above the bound; where all
+    may, it is the one of a walk in plain Python; and never do more of them.
+    """
+    draw = np.random.default_rng(seed)
+    problem = random_packing(draw, num_orders=5)
+    plans = list(all_plans(problem))
+    chosen = plans[draw.integers(len(plans))]
+    plan = plan_with(problem, random_tree(problem, draw), chosen)
+    filled, by_states = list[int](), knapsack._by_states
+
+    def counted(items: knapsack.Items, slots: int, work: int) -> int:
+        filled.append(work)
+        return by_states(items, slots, work)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(knapsack, "MAX_SLOTS", 0)
+        patch.setattr(branches, "MAX_SLOTS", 0)
+        patch.setattr(branches, "MOST_REFINED", most)
+        patch.setattr(knapsack, "_by_states", counted)
+        proof = certify(problem, plan)
+    assert best_no_worse_than(problem, chosen) <= proof.dual_bound
+    exact = proved_bound(problem, plan)
+    assert proof.dual_bound >= exact - exact % proof.unit
+    if most == 10_000:
+        assert proof.dual_bound == exact - exact % proof.unit
+    assert len(filled) <= (most + 1) * problem.num_lanes
 
 
 def test_leaves_are_bounded_together_as_one_by_one(

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 import optimizer
+from optimizer.night import api, in_memory
 from optimizer.testing import (
     Tables,
     assert_certified,
@@ -415,3 +416,37 @@ def test_the_large_night_ends_at_the_proved_optimum(large_night: LargeNight) -> 
         config=large_night.config | {"solver": {"method": "greedy"}},
     )
     assert greedy.certificate.primal_bound < found.certificate.primal_bound
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_told_later_is_what_is_told_at_once(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tables, margins and numbers are the same, whenever they are made."""
+    night = random_tables(seed, num_orders=60, has_choice=seed % 2 == 1)
+    later = run(night)
+    monkeypatch.setattr(api, "KEPT_ORDERS", 0)
+    at_once = run(night)
+    assert later.orders.equals(at_once.orders)
+    assert later.merchants.equals(at_once.merchants)
+    assert later.lanes.equals(at_once.lanes)
+    assert later.summary == at_once.summary
+
+
+def test_of_a_night_nobody_asks_about_nothing_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its margins are found when its tables are first looked at, and once."""
+    found = []
+    find = in_memory.exact_margins
+
+    def note(*given: Any) -> Any:
+        found.append(given)
+        return find(*given)
+
+    monkeypatch.setattr(in_memory, "exact_margins", note)
+    night = run(random_tables(1, num_orders=60))
+    assert (night.certificate.gap, found) == (0, [])
+    assert len(night.orders) == 60
+    assert len(night.merchants) > 0
+    assert len(found) == 1

@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from sqlalchemy import delete, inspect, select, text, update
+from sqlalchemy import create_engine, delete, inspect, select, text, update
 
 from optimizer.config import load_config
 from optimizer.contracts.run_folder import read_record
@@ -29,7 +29,13 @@ from optimizer.night import run
 from optimizer.night.folders import published_nights
 from optimizer.night.past_nights import list_runs, rollback, status
 from optimizer.night.run import RunReport
-from optimizer.night.state.database import open_state
+from optimizer.night.state.database import (
+    _make,
+    _migrate,
+    _revision,
+    open_state,
+    revisions,
+)
 from optimizer.night.state.ledger import read_table, settle
 from optimizer.night.state.schema import BANK, COMMITMENTS, METADATA, NIGHTS
 from optimizer.replay.run import verify_run
@@ -520,6 +526,22 @@ def test_a_newer_schema_is_refused_and_an_empty_one_made(place: Place):
     with pytest.raises(ConfigError, match=r"newer version of optimizer \(schema 9999"):
         place.run(DAYS[0])
     assert not (place.runs / str(DAYS[0])).exists()
+
+
+def test_an_empty_file_is_made_as_its_migrations_make_it(tmp_path: Path) -> None:
+    """Statement by statement: tables, index, triggers and revision, without Alembic."""
+    made = []
+    for name, make in (("whole", _make), ("steps", _migrate)):
+        engine = create_engine(f"sqlite:///{tmp_path / name}")
+        newest = revisions()[-1:] if make is _make else []
+        with engine.begin() as connection:
+            make(connection, *newest)
+            schema = connection.execute(text("SELECT sql FROM sqlite_master"))
+            found = sorted(str(statement) for (statement,) in schema)
+            made.append((found, _revision(connection)))
+        engine.dispose()
+    assert made[0] == made[1]
+    assert sum("RAISE(ABORT" in statement for statement in made[0][0]) == 2
 
 
 @pytest.mark.slow

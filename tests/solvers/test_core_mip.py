@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from optimizer.certify.certificate import saving_unit
 from optimizer.model.problem import Problem
 from optimizer.model.side_constraints import NO_FLOOR
 from optimizer.model.solution import SolveParams
+from optimizer.solvers import deadline
 from optimizer.solvers.market import Threads
 from optimizer.solvers.packing import core_mip
 from optimizer.solvers.packing.core_mip import (
@@ -121,6 +124,37 @@ def test_only_what_is_not_proved_is_compared(
     assert found is not None
     taken = found.pick[found.pick >= 0].tolist()
     assert taken == ([one] if is_proved else best.pick[best.pick >= 0].tolist())
+
+
+def test_the_programs_of_all_ranks_share_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """
+    Programs that each take 20 seconds of 50 are three, each with its share of what is
+    left, where each of four ranks and the money would be solved had they the time.
+    """
+    night = random_packing(np.random.default_rng(3), num_orders=12, num_rows=0)
+    side = replace(night.side, pin_rank=np.arange(12, dtype=np.int32) % 4)
+    packed = replace(night, side=side, cap=night.cap * 0 + 1)
+    clock, given = SimpleNamespace(now=0.0), list[tuple[int, float]]()
+    clock.monotonic = lambda: clock.now
+
+    def slow(core: Any, state: Any, stage: int, effort: Effort) -> None:
+        given.append((stage, effort.seconds))
+        clock.now += 20.0
+
+    full, state, _ = begun(packed)
+    core = make_core(full, state, np.arange(len(full.option_order)))
+    missing = core_mip.missing_of(core, state)
+    assert np.all(missing[:3] > 0)
+    monkeypatch.setattr(core_mip, "solve_stage", slow)
+    assert solve_core(core, state, EFFORT) is None
+    assert len(given) == 5
+    given.clear()
+    monkeypatch.setattr(core_mip, "time", clock)
+    monkeypatch.setattr(deadline, "time", clock)
+    assert solve_core(core, state, replace(EFFORT, seconds=50.0)) is None
+    assert given == [(0, 50.0 / 5), (1, 30.0 / 4), (2, 10.0 / 3)]
 
 
 def test_both_solvers_start_from_the_known_plan_and_agree() -> None:

@@ -21,7 +21,12 @@ from optimizer.model.side_constraints import HARD, NO_FLOOR, NO_PIN, SideRows
 from optimizer.model.solution import Solution, SolveParams, Termination
 from optimizer.solvers import METHODS, PACKING_METHODS, solve
 from optimizer.solvers.kernels import branch_grow, fill, packing_improve
-from optimizer.solvers.packing import branch, programs, refine_prices
+from optimizer.solvers.packing import (
+    branch,
+    neighborhood_search,
+    programs,
+    refine_prices,
+)
 from optimizer.solvers.packing import solve as packing
 from optimizer.testing import random_packing, random_problem
 from tests.support.examples import examples
@@ -458,6 +463,41 @@ def test_nothing_long_begins_once_the_time_is_up(
     assert found.termination.limit == "TIME"
     assert CountingClock.seen < seconds + 200
     assert {key: late[key] for key in SLICES if late[key] > SLICES[key]} == {}
+
+
+def test_a_night_whose_time_is_up_is_planned_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """
+    Floors that cannot all be kept are planned for again with what was reached, but not
+    once the time is up; nor are blocks of lanes laid out then. The bound holds.
+    """
+    problem = random_packing(
+        np.random.default_rng(4), num_orders=60, num_lanes=4, pin_share=0.6
+    )
+    made = dict.fromkeys(("make_packing_night", "lane_ranks"), 0)
+
+    def count(module: object, name: str) -> None:
+        function = getattr(module, name)
+
+        def counted(*values: object) -> object:
+            made[name] += 1
+            return function(*values)
+
+        monkeypatch.setattr(module, name, counted)
+
+    monkeypatch.setattr(packing, "FEW_OPTIONS", 0)
+    count(packing, "make_packing_night")
+    count(neighborhood_search, "lane_ranks")
+    found = solve(problem, "packing", SolveParams(time_limit_seconds=1e-9))
+    assert made == {"make_packing_night": 1, "lane_ranks": 0}
+    assert is_packed(problem, found.chosen.tolist())
+    missing, money = plan_key(problem, found.chosen.tolist())
+    assert proved_bound(problem, found) >= money
+    assert any(missing)
+    solve(problem, "packing", SolveParams())
+    assert made["make_packing_night"] > 2
+    assert made["lane_ranks"] > 0
 
 
 @pytest.mark.parametrize("method", [*METHODS])

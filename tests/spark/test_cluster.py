@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from pyspark.sql import functions as F
 
+from optimizer import explain_run
 from optimizer.config import as_config
 from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import DECISIONS, MERCHANT_RESULTS, RECOMMENDATIONS
@@ -148,6 +149,8 @@ def test_a_configured_night_is_published_once(spark, tmp_path):
     order_id = an_order(alone)
     why = explain_published(spark, report.run_dir, order_id)
     assert f"{order_id}: {why['sentence']}" == alone.explain(order_id)
+    # As a person asks, who knows nothing of sessions.
+    assert explain_run(report.run_dir, order_id=order_id).values == why
     with pytest.raises(DataError, match="'nobody' is not in this night"):
         explain_published(spark, report.run_dir, "nobody")
     with pytest.raises(DataError, match="a cluster published"):

@@ -16,7 +16,7 @@ from optimizer.spark.lease import CLAIMS
 from optimizer.testing import random_tables
 from tests.support.processes import free_port, is_open, stop, wait_for
 from tests.support.spark_cluster import REPOSITORY
-from tests.support.spark_nights import Family, an_order, known
+from tests.support.spark_nights import Family, known
 
 pytestmark = pytest.mark.slow
 
@@ -30,9 +30,9 @@ print("the same night through", type(spark).__module__)
 """
 
 
-def submitted(cluster, *arguments, master=None):
-    """A spark-submit command on the cluster, or alone; each executor is a JVM."""
-    settings = cluster.settings(1) | {"spark.master": master or cluster.url}
+def submitted(cluster, *arguments):
+    """A spark-submit command on the cluster; each executor is a JVM."""
+    settings = cluster.settings(1) | {"spark.master": cluster.url}
     pairs = [("--conf", f"{key}={value}") for key, value in settings.items()]
     flat = [word for pair in pairs for word in pair]
     return [cluster.spark("spark-submit"), *flat, *arguments]
@@ -117,11 +117,5 @@ def test_a_driver_that_dies_publishes_nothing_and_starts_again(cluster, tmp_path
     written = pl.read_parquet(
         record.parent / found["run_id"] / "decisions.parquet" / "*.parquet"
     )
-    order_id = an_order(alone)
-    place = f"file://{record.parent}"
-    words = (program, "explain", place, order_id)
-    alone_is_enough = submitted(cluster, *words, master="local[1]")
-    said = finished(cluster, "explain", alone_is_enough)
-    assert alone.explain(order_id) in said
     expected = alone.decisions.select(written.columns)
     assert known(written).sort("order_id").equals(known(expected))

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import warnings
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from starlette.testclient import TestClient
 
+import optimizer
 from optimizer.config import as_config
 from optimizer.contracts.run_folder import AUDIT, RECORD, REPORT, read_record
 from optimizer.contracts.tables import NIGHTS
+from optimizer.desk.access import Access
+from optimizer.desk.app import make_app
+from optimizer.desk.rates import Rates
 from optimizer.evidence.order_evidence import find_evidence
 from optimizer.job import run_date
+from optimizer.night.prune import prune
 from optimizer.spark import run
 from optimizer.spark.engine_keys import (
     HONOURED_KEYS,
@@ -200,7 +207,10 @@ def test_the_driver_decides_alone_what_executors_find(spark, tmp_path):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:PySpark does not yet fully support")
 def test_nights_that_count_on_others_are_the_same_on_both_engines(spark, tmp_path):
-    """The second night spends what the first left in the cap bank, by the state."""
+    """
+    The second night spends what the first left in the cap bank, by the state. The desk,
+    a comparison and ``prune`` take a cluster's nights as one machine's.
+    """
     config = after_others(tmp_path)
     for day in (DAY - dt.timedelta(days=1), DAY):
         alone, there = published(config, "local", day), published(config, "spark", day)
@@ -211,6 +221,29 @@ def test_nights_that_count_on_others_are_the_same_on_both_engines(spark, tmp_pat
     copies = [tmp_path / f"lanes-{engine}-{DAY}.csv" for engine in ("local", "spark")]
     assert copies[0].read_bytes() == copies[1].read_bytes()
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in there[0].iterdir())
+    assert_read_as_one_machines(config)
+
+
+def assert_read_as_one_machines(config):
+    """Pages of the two nights, what differs between them, and what is kept no more."""
+    answers = []
+    night = f"/nights/{DAY}"
+    addresses = "/nights", "/health", night, f"{night}/merchants", f"{night}/orders"
+    for engine in ("local", "spark"):
+        own = as_config(
+            json.loads(json.dumps(config).replace("ENGINE", engine))
+            | {"output": f"{config['output']}-{engine}"}
+        )
+        nights = [Path(own.output) / f"{DAY - dt.timedelta(ago)}" for ago in (1, 0)]
+        client = TestClient(make_app(own, Access(), Rates(1e6)), "http://127.0.0.1")
+        asked = [client.get(address) for address in addresses]
+        assert {answer.status_code for answer in asked} == {200}
+        orders = [re.sub(r"\s+", " ", answer.text) for answer in asked[-2:]]
+        changes = optimizer.diff(*nights)
+        pruned = sorted((left.path.name, left.why) for left in prune(own))
+        assert pruned
+        answers.append((orders, changes.orders.rows(), pruned))
+    assert answers[0] == answers[1]
 
 
 @needs("java")

@@ -237,7 +237,10 @@ def upgrade(state: StateDatabase) -> None:
             return
         _refuse_newer(state, found)
         way_back = "" if found is None else _way_back(state, found)
-        _migrate(connection)
+        if _is_empty_file(connection):
+            _make(connection, known[-1])
+        else:
+            _migrate(connection)
         if found is not None:
             logger.warning(
                 "%s: upgraded from schema %s to %s; %s",
@@ -330,6 +333,27 @@ def _revision(connection: Connection) -> str | None:
         return None
     found = connection.execute(text("SELECT version_num FROM alembic_version"))
     return found.scalar_one_or_none()
+
+
+def _is_empty_file(connection: Connection) -> bool:
+    """Whether a database is a file without any table."""
+    from sqlalchemy import inspect
+
+    is_file = connection.dialect.name == "sqlite"
+    return is_file and not inspect(connection).get_table_names()
+
+
+def _make(connection: Connection, newest: str) -> None:
+    """Make what all migrations make: to load Alembic takes as long as a small night."""
+    from sqlalchemy import insert
+
+    from optimizer.night.state.schema import KEEPERS, METADATA, REVISION
+
+    METADATA.create_all(connection)
+    for keeper in KEEPERS:
+        connection.execute(keeper)
+    REVISION.create(connection)
+    connection.execute(insert(REVISION), {"version_num": newest})
 
 
 def _migrate(connection: Connection) -> None:

@@ -8,7 +8,17 @@ hosts.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Date, Index, MetaData, String, Table
+from sqlalchemy import (
+    DDL,
+    BigInteger,
+    Column,
+    Date,
+    Index,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+)
 
 METADATA = MetaData()
 
@@ -57,4 +67,20 @@ EVIDENCE = Table(
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("hash", String, nullable=False, unique=True),
     Column("body", String, nullable=False),
+)
+
+#: What keeps the chain in a file.
+KEEPERS = tuple(
+    DDL(
+        f"CREATE TRIGGER evidence_keeps_{what.lower()} BEFORE {what} ON evidence "
+        "BEGIN SELECT RAISE(ABORT, 'evidence is only ever added to'); END"
+    )
+    for what in ("UPDATE", "DELETE")
+)
+#: Which migration a database was brought to last.
+REVISION = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )

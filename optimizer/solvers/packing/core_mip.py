@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from optimizer.solvers.deadline import ends_after
 from optimizer.solvers.packing.local_search import (
     PackingNight,
     PackingPlan,
@@ -171,7 +172,7 @@ def solve_core(
     core, state
         What may change, and the plan so far.
     effort
-        For each of the programs.
+        Nodes and work of each program; seconds of all of them.
     beside
         What is tried beside HiGHS for money.
 
@@ -182,14 +183,19 @@ def solve_core(
     """
     num_ranks = int(core.night.num_ranks[0])
     best: PackingPlan | None = None
+    ends = ends_after(effort.seconds)
     for stage in range(num_ranks + 1):
-        now = best or state
+        now, left = best or state, ends() - time.monotonic()
+        if left <= 0:
+            break
         if stage < num_ranks and missing_of(core, now)[stage] == 0:
             continue
+        # Later ranks must be able to mend what an earlier one gives up for its own.
+        part = replace(effort, seconds=left / (num_ranks + 1 - stage))
         if beside is not None and stage == num_ranks:
-            best = _solved_beside(core, now, effort, beside) or best
+            best = _solved_beside(core, now, part, beside) or best
         else:
-            found = solve_stage(core, now, stage, effort)
+            found = solve_stage(core, now, stage, part)
             best = replaced(core, now, found) or best
     return best
 

@@ -41,8 +41,9 @@ if TYPE_CHECKING:
 #: Subgradient steps; the progress that a step hopes for, at first as a share of the
 #: way to the plan, halved after so many steps in vain, until it is such a share of it.
 MOST_STEPS, FIRST_HOPE, PATIENCE, LAST_HOPE = 600, 0.1, 12, 1e-7
-#: Parts of the lanes, between which the clock is looked at.
-PARTS = 128
+#: Parts of the lanes, between which the clock is looked at; threads share them where
+#: there are more options than so many.
+PARTS, FEW_OPTIONS = 128, 3_000
 #: How much of the last direction stays in the next.
 MEMORY = 0.6
 #: A step of a price is divided by how strongly excess answers it, to this power.
@@ -190,8 +191,9 @@ def fill_all_lanes(
         option_order=market.option_order,
         profit=profit,
     )
-    cuts = np.linspace(0, problem.num_lanes, PARTS + 1).astype(np.int64)
-    most = np.zeros((PARTS, 1), np.int64)
+    parts = min(PARTS, problem.num_lanes)
+    cuts = np.linspace(0, problem.num_lanes, parts + 1).astype(np.int64)
+    most = np.zeros((parts, 1), np.int64)
     shadow = np.where(view.has_inner, 0, prices.own)
     load = market.uses.option_load
 
@@ -212,7 +214,9 @@ def fill_all_lanes(
         )
         return int(saved)
 
-    total = sum(pool.each(work, PARTS)) + _sold(view, prices)
+    is_shared = market.num_options > FEW_OPTIONS
+    saved = pool.each(work, parts) if is_shared else map(work, range(parts))
+    total = sum(saved) + _sold(view, prices)
     return Filled(total, taken, int(most.max(initial=0)))
 
 

@@ -65,6 +65,8 @@ def improved_by_blocks(
     seconds_left
         Wall time.
     """
+    if seconds_left() <= 0:
+        return state
     rank = lane_ranks(problem, market)
     for number, share in enumerate(ROUNDS):
         count = min(int(share * np.sum(state.pick >= 0)), MOST_OPTIONS)

@@ -114,10 +114,10 @@ def priced_market(
     """
     problem, pool = search.problem, search.pool
     whole = whole_market(problem, targets.is_pinned)
-    ends = max(search.ends, time.monotonic() + EXTRA_SECONDS)
+    extra = min(max(EXTRA_SECONDS - search.seconds_left(), 0.0), EXTRA_SECONDS)
 
     def is_late() -> bool:
-        return time.monotonic() > ends
+        return search.is_late(-extra)
 
     def improved(
         market: NearMarket,

@@ -134,6 +134,7 @@ def _solve(search: PackingSearch) -> Solution:
             return found
     chosen = np.zeros(0, np.int64)
     for _ in range(MOST_ROUNDS):
+        planned = priced
         night, state = _planned(search, priced, chosen)
         chosen = chosen_options(problem.option_start, priced.market, state.pick)
         money = worth_key(night, state)[-1]
@@ -142,9 +143,11 @@ def _solve(search: PackingSearch) -> Solution:
             break
         hoped = targets
         priced = priced_market(search, hoped, priced)
+        if search.is_late():
+            break
     found = _bounded(search, priced, hoped, chosen, money)
-    if priced.market.num_options <= CORE_OPTIONS:
-        found = _with_core(search, priced, night, state, found)
+    if planned.market.num_options <= CORE_OPTIONS:
+        found = _with_core(search, planned, night, state, found)
     return with_branches(search, found)
 
 
