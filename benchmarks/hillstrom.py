@@ -146,19 +146,20 @@ def shipped(
         "fee": {"amount_cny": FEE_VISITS},
         "carriers": ["Web", "Phone", "Multichannel"],
     }
-    settings = {
+    settings: dict[str, Any] = {
         "version": 1,
         "policy": [policy],
         "objective": {"complaint_cost_cny": 1, "return_cost_cny": 0},
-        "learning": {
+    }
+    customers, day = _outcomes(train, campaign), Window(DAY + dt.timedelta(1))
+    with tempfile.TemporaryDirectory() as folder:
+        # The learner in force is that of a folder of its own, not of where it runs.
+        settings["learning"] = {
             "prior": {"effect": 0.05, "spread": 0.3},
             "features": ["recency"],
-        },
-    }
-    found = learn(
-        _outcomes(train, campaign), as_config(settings), Window(DAY + dt.timedelta(1))
-    )
-    with tempfile.TemporaryDirectory() as folder:
+            "models": folder,
+        }
+        found = learn(customers, as_config(settings), day)
         model = load_model(save_model(found, Path(folder))).model
     return _avoided(_outcomes(test, campaign), model)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -98,6 +99,41 @@ def test_the_table_says_what_the_records_hold():
     told = next(line for line in text.splitlines() if line.startswith("| promised by"))
     assert told == "| promised by the model | 0/2 | 1.20 | 1.20 to 1.20 | 0.20 |"
     assert "| measured by the experiment | 0/2 | 4.80 | 4.80 to 4.80 | 3.80 |" in text
+
+
+def test_the_least_is_said_where_highest_risk_loses():
+    """There no ratio has a meaning: it is what the plan avoids more, a night."""
+    rows = [record(1, 70.0), record(2, 90.0)]
+    for row in rows:
+        row["judged"]["5"]["net_cny"] |= {"risk": -20.0}
+    text = worlds.table(rows)
+    row = next(line for line in text.splitlines() if line.startswith("| `plain` | 2"))
+    assert row.split("|")[5].strip() == "loss (+30 CNY)"
+
+
+def test_shipped_learns_in_a_folder_of_its_own(monkeypatch):
+    """A newest model where the benchmark runs is none of its: the folder is empty."""
+    columns = ("mens", "womens", "newbie", "recency", "visit")
+    table = pl.DataFrame({name: [0, 1] for name in columns})
+    words = {"arm": ["mens", "control"], "zip_code": "Urban", "channel": "Web"}
+    table = table.with_columns(history=pl.lit(30.0))
+    table = table.with_columns(
+        **{
+            name: pl.Series([value] * 2 if isinstance(value, str) else value)
+            for name, value in words.items()
+        }
+    )
+    asked = []
+
+    def learn(history, config, window):
+        folder = Path(config.learning.models)
+        asked.append((folder.is_absolute(), list(folder.iterdir())))
+        raise LookupError
+
+    monkeypatch.setattr("optimizer.learn.fit.learn", learn)
+    with pytest.raises(LookupError):
+        hillstrom.shipped(table, table, "mens", 1)
+    assert asked == [(True, [])]
 
 
 def test_an_experiment_without_learning_has_the_truth_of_its_own_parcels():

@@ -695,6 +695,9 @@ def _cells(world: str, rows: list[dict[str, Any]]) -> Iterator[str]:
         if (net(early, "risk") > 0).all():
             by_seed = net(early, "learned") / net(early, "risk")
             text += f" ({by_seed.min():.2f})"
+        else:
+            more = (net(early, "learned") - net(early, "risk")).min() / NUM_JUDGED
+            text += f" ({more:+.0f} CNY)"
         yield text
         yield _ratio(net(last, "learned"), net(last, "risk"))
         best = max(PEERS, key=lambda name: net(last, name).mean())
