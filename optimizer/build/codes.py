@@ -51,7 +51,11 @@ class IdCodes:
             ends = self._ends[first : self._num_known + 1].tolist()
             text = self._text[ends[0] : ends[-1]].tobytes()
             cuts = pairwise(end - ends[0] for end in ends)
-            self._ids += [text[begin:end].decode() for begin, end in cuts]
+            if text.isascii():
+                whole = text.decode()
+                self._ids += [whole[begin:end] for begin, end in cuts]
+            else:
+                self._ids += [text[begin:end].decode() for begin, end in cuts]
         return self._ids
 
     def copy(self) -> IdCodes:

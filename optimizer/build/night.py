@@ -52,6 +52,7 @@ from optimizer.errors import DataError
 from optimizer.io.asked_columns import asked_columns, columns_there, contracts
 from optimizer.io.cells import cell_rules
 from optimizer.io.duplicates import KeyCollision, refuse_repeated_pairs, refuse_repeats
+from optimizer.io.kept import Kept, Same
 from optimizer.io.night_sources import PREMIUM_PROBS, lacks_premium, open_night
 from optimizer.io.order_keys import refused_keys
 from optimizer.io.quarantine import QuarantineLog
@@ -83,7 +84,9 @@ if TYPE_CHECKING:
     from optimizer.clock import StageClock
     from optimizer.config import Config, EligibilityRule, PolicyRow
     from optimizer.config.sinks import Outbox
+    from optimizer.contracts.columns import Table
     from optimizer.contracts.warnings import CodedWarning
+    from optimizer.io.cells import CellRules
     from optimizer.io.read import Source
     from optimizer.io.validate import CheckedBatch
     from optimizer.model.problem import Problem
@@ -216,9 +219,9 @@ def take_in(
     experiment = make_experiment(config.holdout, history.day, config.objective)
     with clock.stage("read"):
         model = model_of(config, history.day)
-        agreed = contracts(config, orders_table(policy.eligibility))
+        agreed = _agreed(config, policy)
         sources = open_night(
-            tables, agreed, has_model=model is not None, rules=cell_rules(config)
+            tables, agreed.contracts, has_model=model is not None, rules=agreed.cells
         )
         require_columns(sources["orders"], policy.eligibility)
         drawn = draw_models(model, experiment, is_asked=lacks_premium(sources))
@@ -333,6 +336,26 @@ def take_in(
     )
 
 
+class _Agreed(NamedTuple):
+    """What a night's tables must be like, and how their cells are read."""
+
+    contracts: Mapping[str, Table]
+    cells: CellRules
+
+
+_AGREED: Kept[_Agreed] = Kept(4)
+
+
+def _agreed(config: Config, policy: PolicyRow) -> _Agreed:
+    """What tables must be like by rules, which mostly are those of the night before."""
+
+    def made() -> _Agreed:
+        known = contracts(config, orders_table(policy.eligibility))
+        return _Agreed(known, cell_rules(config))
+
+    return _AGREED.get((Same(config), Same(policy)), made)
+
+
 def take_more(
     tables: Mapping[str, Any], config: Config, intake: Intake, clock: StageClock
 ) -> tuple[Encoded, pl.DataFrame]:
@@ -362,10 +385,10 @@ def take_more(
     import polars as pl
 
     policy = intake.policy
-    agreed = contracts(config, orders_table(policy.eligibility))
-    agreed = {name: agreed[name] for name in ("orders", "options")}
+    agreed = _agreed(config, policy)
+    known = {name: agreed.contracts[name] for name in ("orders", "options")}
     given = {**tables, "capacity": ()}
-    sources = open_night(given, agreed, has_model=False, rules=cell_rules(config))
+    sources = open_night(given, known, has_model=False, rules=agreed.cells)
     require_columns(sources["orders"], policy.eligibility)
     by = _By(
         params=replace(intake.params, columns=columns_there(sources)),

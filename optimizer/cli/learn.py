@@ -109,7 +109,7 @@ def learn(
 
 
 #: Warnings after which a night should not follow before somebody looked.
-ALARMS = ("HIDDEN_SELECTION", "SAMPLE_RATIO", "SCORE_LEAKS")
+ALARMS = ("HIDDEN_SELECTION", "UNDRAWN_CONTRADICT", "SAMPLE_RATIO", "SCORE_LEAKS")
 
 
 def alarms_of(warnings: Sequence[CodedWarning]) -> list[CodedWarning]:

@@ -785,6 +785,40 @@ _HISTORY: dict[str, WarningKind] = {
         "no premium parcel counts yet: the effect is the configured prior "
         "(learning.prior), nothing of it was measured"
     ),
+    "PRIOR_DECIDES": _counted(
+        "{num_parcels} premium parcel, not left to chance: the effect is what is "
+        "stated (learning.prior), and nothing of it was measured; let some explore "
+        "(holdout.explore_share) and hold some out (holdout.share), which teaches it",
+        "{num_parcels} premium parcels, none of them left to chance: the effect is "
+        "what is stated (learning.prior), and nothing of it was measured; let some "
+        "explore (holdout.explore_share) and hold some out (holdout.share), which "
+        "teaches it",
+        num_parcels="count",
+    ),
+    "UNDRAWN_SEEM": _about(
+        "{outcome}: parcels that nobody left to chance make it look as if a kept "
+        "promise removed a share of {seen} of the harm (standard error {error}), and "
+        "{stated} is stated (standard deviation {spread}), which decided",
+        outcome="text",
+        seen="text",
+        error="text",
+        stated="text",
+        spread="text",
+    ),
+    "UNDRAWN_CONTRADICT": _about(
+        "{outcome}: parcels that nobody left to chance make it look as if a kept "
+        "promise removed a share of {seen} of the harm (standard error {error}), and "
+        "{stated} is stated (standard deviation {spread}): that is no chance; the "
+        "likely cause is hidden selection: parcels were chosen for something that the "
+        "outcomes do not hold, such as a score; give it as a column "
+        "(learning.features); what is stated decided, and only parcels left to chance "
+        "(holdout.explore_share) can tell whether it is right",
+        outcome="text",
+        seen="text",
+        error="text",
+        stated="text",
+        spread="text",
+    ),
     "HARM_NOT_YET_SEEN": _counted(
         "{outcome} is true for none of {num_parcels} parcel on standard service, so "
         "its rate is below {high} (at 95 %): every order has the stated risk of it, "

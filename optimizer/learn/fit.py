@@ -52,7 +52,7 @@ from optimizer.learn.learners import LEARNERS, POOLED, Trial
 from optimizer.learn.ledger import kept_accounts, ledger
 from optimizer.learn.models_folder import in_force
 from optimizer.learn.one_thread import on_one_thread
-from optimizer.learn.overlap import Comparable, comparable, drawn_together
+from optimizer.learn.overlap import comparable, drawn_together
 from optimizer.learn.promise import promise_alerts, promises, stated_kept_share
 from optimizer.learn.rates import known_risks
 from optimizer.learn.risk import (
@@ -62,6 +62,7 @@ from optimizer.learn.risk import (
     cross_fit,
     plain_fit,
 )
+from optimizer.learn.undrawn import compared, prior_decides
 from optimizer.learn.waiting import what_waits
 from optimizer.learn.window import Window
 
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
     from optimizer.config.learning import Prior
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.learn.features import Features
+    from optimizer.learn.overlap import Comparable
 
 
 #: Standard parcels beside the randomised ones that a risk is learned from, at most.
@@ -130,24 +132,32 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
     told = [*found, *rates]
     fits: dict[str, CrossFit] = {}
     candidates = only(champion)
-    contest = None
-    if not frame["is_premium"].any() and config.learning.prior is not None:
-        data = None
-    else:
-        data = comparable(frame, young)
-        learned = [harm for harm in HARMS if harm not in stated]
-        by_station = config.holdout.unit == "station-day"
+    contest, prior, data = None, config.learning.prior, None
+    if frame["is_premium"].any() or prior is None:
+        data = compared(frame, young, prior)
         fits = {
-            harm: _cross_fit(frame, harm, features, by_station=by_station)
-            for harm in learned
+            harm: _cross_fit(
+                frame,
+                harm,
+                features,
+                by_station=config.holdout.unit == "station-day",
+            )
+            for harm in HARMS
+            if harm not in stated
         }
+    if data is not None:
         contest = _contest(past, data, fits, kept, features, config)
         told += _hidden_selection(frame, data, contest, kept)
-        if data.kind == "randomised" and contest.num_harms >= MIN_HARMS:
-            candidates = compare(contest, champion, float(config.learning.confidence))
+    is_drawn = data is not None and data.kind == "randomised"
+    if prior is not None and frame["is_premium"].any() and not is_drawn:
+        trials = {} if contest is None else contest.trials
+        told = [*prior_decides(frame, trials, prior), *told]
+        contest = None
+    if contest is not None and contest.num_harms >= MIN_HARMS:
+        candidates = compare(contest, champion, float(config.learning.confidence))
     in_charge = next(one for one in candidates if one.is_champion)
     content = {
-        "kind": "prior" if data is None else data.kind,
+        "kind": "randomised" if is_drawn else "prior",
         "risk": risk,
         "promises": kept,
         "learner": in_charge.learner,
@@ -346,8 +356,14 @@ def _warnings(
     import polars as pl
 
     young = past.young(*asked(config, past.absent))
-    found = [*past.warnings, *(data.warnings if data is not None else ())]
-    if data is None:
+    has_premium = bool(past.frame["is_premium"].any())
+    found = [*past.warnings]
+    if data is not None:
+        # With a stated effect what is not randomised decides nothing.
+        found += [one for one in data.warnings if one.code != "NOT_RANDOMISED"]
+    elif has_premium:
+        found += what_waits(young.at_random)
+    if not has_premium:
         found += [warn("EFFECT_IS_PRIOR"), *what_waits(young.premium)]
     roster = {carrier for row in config.policy for carrier in row.carriers}
     bought = past.frame.filter(
@@ -357,7 +373,7 @@ def _warnings(
     num_premium = dict(premium.iter_rows())
     if unknown := sorted(roster - num_premium.keys()):
         found.append(warn("CARRIERS_NOT_MEASURED", carriers=tuple(unknown)))
-        if data is not None:
+        if has_premium:
             is_theirs = pl.col("carrier_id").is_in(unknown)
             found += what_waits(young.premium.filter(is_theirs))
     measured = {promise.carrier_id for promise in kept}

@@ -85,13 +85,30 @@ def comparable(frame: pl.DataFrame, young: Waiting | None = None) -> Comparable:
             "and let some explore (holdout.explore_share), and join what published "
             "nights decided (--runs FOLDER)"
         )
-    chance = frame["propensity"].fill_null(0.0).to_numpy()
-    is_drawn = (chance > 0) & (chance < 1)
-    drawn = frame.filter(is_drawn)
-    if is_drawn.any() and 0 < drawn["is_premium"].sum() < len(drawn):
-        row = np.flatnonzero(is_drawn)
+    if is_left_to_chance(frame):
+        is_drawn = _is_drawn(frame)
+        row, chance = np.flatnonzero(is_drawn), frame["propensity"].to_numpy()
+        drawn = frame.filter(is_drawn)
         return Comparable(drawn, row, chance[is_drawn], "randomised", ())
     return _observational(frame, young)
+
+
+def is_left_to_chance(frame: pl.DataFrame) -> bool:
+    """
+    Whether parcels of both services are there whose propensity is known.
+
+    Parameters
+    ----------
+    frame
+        Outcomes.
+    """
+    drawn = frame.filter(_is_drawn(frame))
+    return 0 < int(drawn["is_premium"].sum()) < len(drawn)
+
+
+def _is_drawn(frame: pl.DataFrame) -> NDArray[np.bool_]:
+    chance = frame["propensity"].fill_null(0.0).to_numpy()
+    return np.asarray((chance > 0) & (chance < 1))
 
 
 def drawn_together(frame: pl.DataFrame, config: Config) -> NDArray[np.int64] | None:

@@ -91,7 +91,7 @@ def later_than_premium(
         model = load_model(folder).model
     except (ConfigError, DataError):
         return []
-    if model.kind == "prior":
+    if not any(one.num_premium for one in model.promises) and model.kind == "prior":
         return []
     last = dt.date.fromisoformat(model.last_date)
     num_later = int((frame["date"] > last).sum())

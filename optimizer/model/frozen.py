@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,13 @@ def freeze_arrays(record: Any) -> None:
     Traceback (most recent call last):
     ValueError: assignment destination is read-only
     """
-    for field in fields(record):
-        value = getattr(record, field.name)
+    for name in _names(record.__class__):
+        value = getattr(record, name)
         if isinstance(value, np.ndarray):
             value.setflags(write=False)
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    """Names of a dataclass's fields."""
+    return tuple(field.name for field in fields(kind))

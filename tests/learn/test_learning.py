@@ -193,30 +193,6 @@ def test_row_order_does_not_change_the_model(history, learned):
     assert learn(shuffled, settings(), AFTER).model == learned.model
 
 
-def test_unrandomised_history_is_used_with_a_loud_warning():
-    """Without propensities the overlap is reported, and confounding is adjusted for."""
-    table = outcomes(12_000, seed=5)
-    rng = np.random.default_rng(6)
-    risk = table["complaint_prob_standard"].to_numpy()
-    is_premium = rng.random(len(risk)) < np.clip(2 * risk, 0.05, 0.8)
-    left = np.where(is_premium, 0.5, 1.0)
-    table = table.with_columns(
-        is_premium=is_premium,
-        propensity=pl.lit(None, pl.Float64),
-        complaint=rng.random(len(risk)) < risk * left,
-        delivered_to_door=pl.Series(is_premium),
-    )
-    found = learn(table, settings(), AFTER)
-    assert found.model.kind == "observational"
-    assert {"NOT_RANDOMISED", "OVERLAP"} <= {told.code for told in found.warnings}
-    assert "WARNING: NOT RANDOMISED" in found.card
-    effect = found.model.effect["complaint"]
-    removed = premium_risk(risk, kept_effect(table, effect), effect.link)
-    assert 1 - removed.sum() / risk.sum() == pytest.approx(0.5, abs=0.12)
-    raw = table["complaint"].filter(~table["is_premium"]).mean()
-    assert raw < table["complaint"].filter(table["is_premium"]).mean() * 1.35
-
-
 def test_without_premium_history_a_prior_is_needed_and_named():
     """No premium parcel: refused, or the configured prior, which is said."""
     table = outcomes(3_000, is_premium=[False] * 3_000, propensity=[0.0] * 3_000)

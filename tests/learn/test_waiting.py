@@ -95,10 +95,13 @@ def test_young_parcels_left_to_chance_are_told_where_others_are_compared():
     table = outcomes(600).with_columns(
         propensity=pl.when(pl.Series(is_old)).then(None).otherwise(0.5)
     )
-    for ask in (learn, evaluate):
-        told = [one.code for one in ask(table, settings(learning=DAYS), AS_OF).warnings]
-        assert "NOT_RANDOMISED" in told
+    stated = settings(learning=DAYS | {"prior": {"effect": 0.3}})
+    for ask, code in ((learn, "PRIOR_DECIDES"), (evaluate, "NOT_RANDOMISED")):
+        told = [one.code for one in ask(table, stated, AS_OF).warnings]
+        assert code in told
         assert "MISSING_ROWS_WAIT" in told
+    with pytest.raises(DataError, match=r"was left to chance .*one yet: .*not ripe"):
+        learn(table, settings(learning=DAYS), AS_OF)
     whole = evaluate(table, settings(learning=DAYS), Window(DAY + dt.timedelta(30)))
     assert "MISSING_ROWS_WAIT" not in [one.code for one in whole.warnings]
 
