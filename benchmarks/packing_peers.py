@@ -20,11 +20,13 @@ import platform
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.packing import PackingNight, make_packing, solve_cpsat, solve_highs
 from benchmarks.packing_instances import make_instance
+from benchmarks.sources import hash_of, imported_by
 from benchmarks.worlds import read_records
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ INSTANCES = (
     *("night-2k-15-1", "night-5k-50-1", "night-20k-150-1"),
 )
 METHODS = ("ours", "cpsat", "highs")
+#: Which code each result depends on, beside what draws the instances.
+RUN = {"ours": "optimizer.solvers", "cpsat": "benchmarks.packing"}
 
 
 def main() -> None:
@@ -67,7 +71,7 @@ def main() -> None:
         return
     text = PAGE.read_text()
     first, last = text.index(BEGIN) + len(BEGIN), text.index(END)
-    PAGE.write_text(text[:first] + _table(read_records([KEPT])) + text[last:])
+    PAGE.write_text(text[:first] + table(read_records([KEPT])) + text[last:])
 
 
 def _compare(name: str, methods: list[str], given: argparse.Namespace) -> None:
@@ -111,11 +115,24 @@ def _measured(name: str, method: str, seconds: float) -> dict[str, Any]:
         **answer,
         **values,
         "is_cost": bool(instance.forfeit),
+        "source": source_of_method(method),
         "load": os.getloadavg()[0],
         "cores": os.cpu_count(),
         "machine": platform.processor() or platform.machine(),
         "day": dt.datetime.now(dt.UTC).date().isoformat(),
     }
+
+
+@cache
+def source_of_method(method: str) -> str:
+    """Hash of the code that a method's results depend on."""
+    roots = ("benchmarks.packing_instances", RUN.get(method, RUN["cpsat"]))
+    return hash_of(sorted(imported_by(*roots)))
+
+
+def is_stale(record: dict[str, Any]) -> bool:
+    """Whether a result was measured with other code than is here now."""
+    return bool(record.get("source") != source_of_method(record["method"]))
 
 
 def _ours(instance: Instance, seconds: float) -> dict[str, Any]:
@@ -144,7 +161,7 @@ def _ours(instance: Instance, seconds: float) -> dict[str, Any]:
     }
 
 
-def _table(records: list[dict[str, Any]]) -> str:
+def table(records: list[dict[str, Any]]) -> str:
     """The page's table: one line for each instance."""
     by_name: dict[str, dict[str, Any]] = {}
     for record in records:
@@ -165,7 +182,13 @@ def _table(records: list[dict[str, Any]]) -> str:
         f"limit {records[0]['limit_seconds']:g} s. "
     )
     words = f"A peer has the better plan on: {', '.join(losing)}." if losing else ""
-    return "\n".join([about + (words or "No peer has a better plan."), "", *lines, ""])
+    stale = sum(map(is_stale, records))
+    told = (
+        f" ‡ Stale: measured with other code than is here now, {stale} of "
+        f"{len(records)} results."
+    )
+    words = (words or "No peer has a better plan.") + told * (stale > 0)
+    return "\n".join([about + words, "", *lines, ""])
 
 
 def _is_lost(found: dict[str, Any]) -> bool:
@@ -189,7 +212,8 @@ def _cells(name: str, found: dict[str, Any]) -> Iterator[str]:
     is_proved = abs(known - proved) <= 1e-6 * abs(known) or _is_whole(
         mine, known, proved
     )
-    yield from (f"`{name}`", f"{_told(known)}{'' if is_proved else ' ?'}")
+    mark = " ‡" * any(map(is_stale, found.values()))
+    yield from (f"`{name}`{mark}", f"{_told(known)}{'' if is_proved else ' ?'}")
     yield _told(mine["plan"])
     yield _told(mine["bound"])
     yield _gap(mine)

@@ -48,8 +48,13 @@ _READ = (".sql", ".j2", ".css", ".mo")
 @cache
 def source_of(peer: str) -> str:
     """Hash of the code that a result of a method, or of a whole night, depends on."""
+    return hash_of(sources_of(peer))
+
+
+def hash_of(paths: Iterable[Path]) -> str:
+    """Hash what a computer reads of some files, in the order given."""
     digest = hashlib.sha256()
-    for path in sources_of(peer):
+    for path in paths:
         is_code = path.suffix == ".py"
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
         digest.update(code_of(path.read_text()).encode() if is_code else b"")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import compare, report, sources, suite
+from benchmarks import compare, packing_peers, report, sources, suite
 from benchmarks.instances import FAMILIES
 from benchmarks.peers import OURS, PEERS
 from benchmarks.records import is_stale, read_records, write_records
@@ -153,3 +153,19 @@ def test_the_benchmarks_page_is_short_and_of_the_results() -> None:
 def without_staleness(page: str) -> str:
     """The page without what depends on the code of this moment."""
     return re.sub(r"\d+ of \d+ results", "", page.replace(" ‡", ""))
+
+
+def test_results_on_problems_of_the_literature_tell_of_other_code() -> None:
+    """Only those are marked that were measured with other code, or do not say."""
+    told = {"plan": 7.0, "bound": 7.0, "seconds": 1.0, "is_cost": True, "load": 0.5}
+    told |= {"day": "2026-01-01", "cores": 2, "limit_seconds": 10.0, "method": "ours"}
+    told |= {"nodes": 1, "certify_seconds": 0.1}
+    now = told | {"source": packing_peers.source_of_method("ours")}
+    names = packing_peers.INSTANCES[:3]
+    others = [now, now | {"source": "other"}, told]
+    records = [r | {"instance": name} for r, name in zip(others, names, strict=True)]
+    table = packing_peers.table(records)
+    marked = [f"| `{name}` ‡ |" in table for name in names]
+    assert marked == [False, True, True]
+    assert "now, 2 of 3 results" in table
+    assert "‡" not in packing_peers.table(records[:1])

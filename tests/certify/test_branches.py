@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,24 +92,24 @@ def test_only_the_worst_leaves_of_large_lanes_are_filled(seed: int, most: int) -
     plans = list(all_plans(problem))
     chosen = plans[draw.integers(len(plans))]
     plan = plan_with(problem, random_tree(problem, draw), chosen)
-    filled, by_states = list[int](), knapsack._by_states
+    states = list[int]()
 
-    def counted(items: knapsack.Items, slots: int, work: int) -> int:
-        filled.append(work)
-        return by_states(items, slots, work)
+    def counted(*values: Any) -> Any:
+        states.append(values[-1])
+        return knapsack.lane_worths(*values)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(knapsack, "MAX_SLOTS", 0)
         patch.setattr(branches, "MAX_SLOTS", 0)
         patch.setattr(branches, "MOST_REFINED", most)
-        patch.setattr(knapsack, "_by_states", counted)
+        patch.setattr(branches, "lane_worths", counted)
         proof = certify(problem, plan)
     assert best_no_worse_than(problem, chosen) <= proof.dual_bound
     exact = proved_bound(problem, plan)
     assert proof.dual_bound >= exact - exact % proof.unit
     if most == 10_000:
         assert proof.dual_bound == exact - exact % proof.unit
-    assert len(filled) <= (most + 1) * problem.num_lanes
+    assert len([count for count in states if count]) <= most
 
 
 def test_leaves_are_bounded_together_as_one_by_one(

@@ -69,6 +69,26 @@ def test_few_states_still_bound(seed: int, most: int) -> None:
     assert found <= value[value > 0].sum()
 
 
+@examples(100)
+@given(seed=st.integers(0, 2**32))
+def test_without_states_lanes_are_bounded_by_a_price(seed: int) -> None:
+    """Several lanes at once have the bound that verification finds one by one."""
+    draw = np.random.default_rng(seed)
+    lanes = [draw_items(draw) for _ in range(int(draw.integers(1, 4)))]
+    number = np.repeat(np.arange(len(lanes)), [len(load) for load, _, _ in lanes])
+    load, value = (np.concatenate([lane[k] for lane in lanes]) for k in (0, 1))
+    prices = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(knapsack, "MAX_SLOTS", 0)
+        patch.setattr("optimizer.verify.whole_lanes.MAX_SLOTS", 0)
+        found = lane_worths(number, load, value, np.array([x[2] for x in lanes]), 0)
+        for loads, values, room in lanes:
+            loads, values = loads[values > 0], values[values > 0]
+            turn = np.lexsort((-values, loads))
+            prices.append(most_worth(loads[turn], values[turn], room)[1])
+    assert found.tolist() == prices
+
+
 @examples(200)
 @given(seed=st.integers(0, 2**32))
 def test_verification_finds_the_same_by_other_means(seed: int) -> None:
