@@ -77,6 +77,7 @@ def learn(
     """Learn risk, effect and promise-keeping from past outcomes, with a model card."""
     from optimizer.build.learned_model import BEFORE_ANY_NIGHT
     from optimizer.config import load_config
+    from optimizer.learn.card import printed
     from optimizer.learn.models_folder import LATEST, models_folder
     from optimizer.learn.window import learning_window
     from optimizer.questions import learn_model
@@ -98,7 +99,7 @@ def learn(
         typer.echo(json.dumps(found, ensure_ascii=False))
         return
     told = f"{learned.model.kind}, {learned.model.learner} is in force"
-    typer.echo(f"{folder}: learned ({told})\n\n{learned.card}")
+    typer.echo(f"{folder}: learned ({told})\n\n{printed(learned.card)}")
     for alarm in alarms_of(learned.warnings):
         typer.echo(f"ALARM: {alarm}")
     stated = learned.model.last_date == BEFORE_ANY_NIGHT

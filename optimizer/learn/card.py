@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 NUM_BINS = 10
 
+#: Levels of a harm's effect that are printed, of those that are on the card.
+NUM_PRINTED = 8
+_EFFECTS = "## What a kept promise removes"
+
 #: A row of a calibration curve: parcels, predicted and observed probability.
 Curve = list[tuple[int, float, float]]
 
@@ -92,7 +96,7 @@ def card_text(
         "",
         *_candidates(model),
         "",
-        "## What a kept promise removes of the "
+        f"{_EFFECTS} of the "
         + ("odds (logarithm)" if _is_odds(model) else "harm (share)"),
         "",
         f"| harm | level | {'odds' if _is_odds(model) else 'share'} "
@@ -120,6 +124,44 @@ def card_text(
         *(line for harm, curve in curves.items() for line in _curve(harm, curve)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def printed(card: str) -> str:
+    """
+    Give the card as it is printed: of many levels those that differ most.
+
+    Parameters
+    ----------
+    card
+        As :func:`card_text` wrote it; the file keeps every level.
+    """
+    before, mark, rest = card.partition(_EFFECTS)
+    title, *lines = rest.split("\n")
+    end = next((n for n, line in enumerate(lines) if line.startswith("## ")), None)
+    section, after = (lines, []) if end is None else (lines[:end], lines[end:])
+    # After the heads of the table, rows of a harm stand together: the pool, and levels.
+    head, rows = section[:3], section[3:]
+    kept = [line for line in rows if not line.startswith("| ")]
+    shown: list[str] = []
+    for harm in dict.fromkeys(
+        line.split(" | ")[0] for line in rows if line not in kept
+    ):
+        own = [line for line in rows if line.startswith(f"{harm} | ")]
+        most = sorted(own[1:], key=_distance, reverse=True)[:NUM_PRINTED]
+        shown += [own[0], *(line for line in own[1:] if line in most)]
+        if len(own) > 1 + NUM_PRINTED:
+            shown.append(
+                f"{harm} | {len(own) - 1 - NUM_PRINTED} more on the card | | |"
+            )
+    return before + mark + "\n".join([title, *head, *shown, *kept, *after])
+
+
+def _distance(row: str) -> float:
+    """How far a level is from the pool; a name may hold anything."""
+    try:
+        return abs(float(row.split(" | ")[-2]))
+    except (ValueError, IndexError):
+        return 0.0
 
 
 def _effect(harm: str, effect: Effect) -> list[str]:
