@@ -269,6 +269,31 @@ def test_limiting_customers_moves_no_effect():
         assert kept[column].mean() == pytest.approx(whole, abs=0.05)
 
 
+@pytest.mark.parametrize("is_premium", [False, True])
+def test_complaints_beyond_the_limit_move_no_mean(is_premium):
+    """
+    By hand, alike on both services: of one who complains 2 or 200 times two count, all
+    others count as before, and the share of complaints is that of two more.
+    """
+    table = outcomes(1_000, seed=33)
+    limit = settings(learning={"max_complaints_per_customer": 2})
+
+    def arm(num: int) -> tuple[int, int]:
+        serial = outcomes(num, seed=9, complaint=[True] * num).with_columns(
+            order_id=pl.format("s{}", "order_id"),
+            customer_key=pl.lit("serial"),
+            is_premium=pl.lit(is_premium),
+        )
+        both = pl.concat([table, serial], how="diagonal")
+        rows = read_history(both, limit, AFTER).rows
+        rows = rows.filter(pl.col("is_premium") == is_premium)
+        return len(rows), int(rows["complaint"].sum())
+
+    alone = table.filter(pl.col("is_premium") == is_premium)
+    by_hand = (len(alone) + 2, int(alone["complaint"].sum()) + 2)
+    assert arm(2) == arm(200) == by_hand
+
+
 # Promise-keeping and compensation
 
 
