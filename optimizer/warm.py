@@ -128,16 +128,18 @@ def _plain_nights() -> None:
 
     tables = random_tables(_SEED, num_orders=300)
     night = allocate(tables.orders, tables.capacity, config=tables.config)
+    night.explain(night.orders["order_id"][0])  # reasons are found when asked for
     night.change(drop=tables.orders["order_id"].head(9), capacity={"yunda": 9})
     # So few orders that no merchant has a place.
-    allocate(tables.orders.head(9), tables.capacity, config=tables.config)
+    few = allocate(tables.orders.head(9), tables.capacity, config=tables.config)
+    few.explain(few.orders["order_id"][0])
     ids = tables.orders.select("order_id").with_columns(
         merchant=np.zeros(300, np.int32)
     )
     sorted_block(ids)
     places = NumberCodes()
-    for few in (1, 100):  # what is known is placed again when more come
-        places.encode(np.arange(few))
+    for number in (1, 100):  # what is known is placed again when more come
+        places.encode(np.arange(number))
     draw = np.random.default_rng(_SEED)
     for _ in range(_NUM_NIGHTS):
         problem = random_problem(
