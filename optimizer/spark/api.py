@@ -243,7 +243,13 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         )
         rules = replace(rules, salt=made.salt)
     field, blocks, limits, pool, near, verdict = _solve(
-        made, census, limits, rules, before, clock, progress
+        made,
+        census,
+        limits,
+        rules=rules,
+        before=before,
+        clock=clock,
+        progress=progress,
     )
     with clock.stage("certify"):
         plan = find_plan(field, verdict, blocks)
@@ -357,6 +363,7 @@ def _solve(
     made: Prepared,
     census: BlockSummary,
     limits: NightLimits,
+    *,
     rules: Rules,
     before: Previous | None,
     clock: StageClock,
