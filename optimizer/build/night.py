@@ -15,9 +15,7 @@ from optimizer.build import encode
 from optimizer.build.array_records import join, take
 from optimizer.build.assemble import build_problem, find_warnings
 from optimizer.build.assumed import Grounds, assumptions
-from optimizer.build.capacity import rows_of_checked
 from optimizer.build.carryover import EarlierNights
-from optimizer.build.costs import costs_of
 from optimizer.build.drawn_savings import GatheredDraws, draw_models
 from optimizer.build.eligibility import (
     KeptNames,
@@ -31,7 +29,6 @@ from optimizer.build.learned_probabilities import (
     StandardRisks,
     fill_options,
     fill_orders,
-    fulfilment_of,
     gaps_of,
     model_of,
     model_warnings,
@@ -40,14 +37,13 @@ from optimizer.build.learned_probabilities import (
 from optimizer.build.lower_bound import Chosen, at_lower_bound, chosen_rows
 from optimizer.build.night_lookups import ColumnValues, warn_allowed
 from optimizer.build.night_names import check_names
+from optimizer.build.night_params import params_of, small_tables
 from optimizer.build.option_join import make_finder, orders_of_options
-from optimizer.build.order_day import service_day
 from optimizer.build.sendable import is_sendable, without_unsendable
 from optimizer.build.service_days import rows_tonight
 from optimizer.build.side_constraints import NightInputs
 from optimizer.build.unseen_names import CARRIER, UnseenNames, known_names
 from optimizer.build.want_of_knowledge import Hopes, hopeful_model
-from optimizer.config import objective_on
 from optimizer.errors import DataError
 from optimizer.io.asked_columns import asked_columns, columns_there, contracts
 from optimizer.io.cells import cell_rules
@@ -58,7 +54,6 @@ from optimizer.io.order_keys import refused_keys
 from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import BATCH_ROWS, worded_batches
 from optimizer.io.read_ahead import read_ahead
-from optimizer.io.small_tables import checked_table
 from optimizer.io.validate import checked_batch, require_rows
 from optimizer.model.reasons import Reason
 
@@ -227,30 +222,10 @@ def take_in(
         drawn = draw_models(model, experiment, is_asked=lacks_premium(sources))
     small_log = QuarantineLog()
     with clock.stage("validate"):
-        capacity = checked_table(sources["capacity"], small_log)
-        merchants = None
-        if "merchants" in sources:
-            merchants = checked_table(sources["merchants"], small_log)
-        rows = rows_of_checked(
-            capacity,
-            config.capacity.attributes,
-            config.capacity.resources,
-        )
-        counted = service_day(config.capacity, capacity, history.day)
+        small = small_tables(sources, config, history.day, small_log)
         further = asked_columns(config, sources)
-    kept = fulfilment_of(objective_on(config, policy), policy, sources, model)
-    params = encode.CodeParams(
-        worth=costs_of(config, policy),
-        roster=policy.carriers,
-        fulfilment=kept,
-        merchants=merchants,
-        columns=columns_there(sources),
-        further=further,
-        service_day=counted,
-        resources=config.capacity.resources,
-    )
     by = _By(
-        params=params,
+        params=params_of(sources, config, policy, small, model, further),
         eligibility=policy.eligibility,
         model=model if drawn is None else drawn.night,
         hopeful=hopeful_model(model),
@@ -266,21 +241,21 @@ def take_in(
             encoded.coder,
             _merchants_of(encoded),
             by.values,
-            capacity=capacity,
-            merchants=merchants,
+            capacity=small.capacity,
+            merchants=small.merchants,
             sources=sources,
             config=config,
             policy=policy,
         )
     with clock.stage("build"):
         days = encoded.coder.days
-        rows, taken = rows_tonight(rows, config.capacity, days, history)
+        rows, taken = rows_tonight(small.rows, config.capacity, days, history)
         given = NightInputs(
             orders=encoded.orders,
             options=encoded.options,
             coder=encoded.coder,
             capacity=rows,
-            merchants=merchants,
+            merchants=small.merchants,
             config=config,
             policy=policy,
             draws=encoded.draws.whole(),
@@ -303,16 +278,11 @@ def take_in(
         day=history.day,
         unseen=encoded.unseen.counts,
     )
-    counts = encoded.counts | {"capacity": len(capacity)}
-    counts |= {} if merchants is None else {"merchants": len(merchants)}
     return Intake(
         problem=problem,
         index=index,
         quarantine=encoded.log.frame(),
-        inputs=tuple(
-            InputRecord(name, s.label, counts[name], s.notes.to_json(), s.unread)
-            for name, s in sources.items()
-        ),
+        inputs=_records_of(sources, encoded.counts | small.counts),
         warnings=(
             *names.unfound,
             *warn_allowed(config, sources, tables.get("deliveries")),
@@ -330,9 +300,19 @@ def take_in(
         salt=encoded.coder.salt,
         policy=policy,
         history=history,
-        params=params,
+        params=by.params,
         effect_model=model if gaps.premium else None,
         named=encoded.named,
+    )
+
+
+def _records_of(
+    sources: Mapping[str, Source], counts: Mapping[str, int]
+) -> tuple[InputRecord, ...]:
+    """What was read of each table."""
+    return tuple(
+        InputRecord(name, s.label, counts[name], s.notes.to_json(), s.unread)
+        for name, s in sources.items()
     )
 
 

@@ -301,8 +301,8 @@ _NIGHT: dict[str, WarningKind] = {
         last_night="text",
     ),
     "MODEL_IS_PRIOR": _about(
-        "a stated prior: no premium parcel was measured yet, and "
-        "the saving is what learning.prior says; let parcels explore "
+        "a stated prior: no premium parcel that was left to chance is measured yet, "
+        "and the saving is what learning.prior says; let parcels explore "
         "(holdout.explore_share, or objective.explore: thompson), and measure"
     ),
     "BENEFIT_OF_DOUBT": _about(
