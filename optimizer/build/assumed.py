@@ -115,7 +115,9 @@ def _of_effect(model: LearnedModel, config: Config) -> list[CodedWarning]:
             )
         )
     if model.learner != "stated-risk" and model.kind != "prior" and model.pooled:
-        found.append(warn("EFFECT_BY_ORDER", learner=model.learner))
+        is_tried = len(model.candidates) > 1
+        code = "EFFECT_BY_ORDER" if is_tried else "EFFECT_UNTRIED"
+        found.append(warn(code, learner=model.learner))
     return found
 
 

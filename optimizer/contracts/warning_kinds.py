@@ -425,6 +425,11 @@ _ASSUMPTIONS: dict[str, WarningKind] = {
         "been surely worth more on parcels that it had not seen",
         learner="text",
     ),
+    "EFFECT_UNTRIED": _about(
+        "of which orders it removes more, the learner {learner} says; the model has "
+        "no record of another that was held against it",
+        learner="text",
+    ),
     "RISK_TAKEN": _about(
         "the risk of every order is {share} ({harm}): no history tells orders apart",
         harm="word",

@@ -251,7 +251,11 @@ def _effects(model: Any, harms: Sequence[str], *, is_drawn: bool) -> Iterator[_S
         yield "PROMISED_BEFORE", amounts | {"num_parcels": past["num_parcels"]}
     learner = model.get("learner", "share")
     if pooled and model["kind"] != "prior" and learner != "stated-risk":
-        yield "EFFECT_BY_ORDER", {"learner": learner}
+        num_candidates = len(model.get("candidates", ()))
+        yield (
+            "EFFECT_BY_ORDER" if num_candidates > 1 else "EFFECT_UNTRIED",
+            {"learner": learner},
+        )
 
 
 def _new_names(engine: duckdb.DuckDBPyConnection, model: Any) -> Iterator[_Said]:

@@ -15,6 +15,7 @@ from optimizer.build.assumed import _left_to_chance
 from optimizer.build.learned_model import (
     HARMS,
     Account,
+    Candidate,
     Doubt,
     Effect,
     Forest,
@@ -95,6 +96,26 @@ def _account(name: str, promised: float) -> Account:
     )
 
 
+#: Learners that others were held against.
+TRIED = ("logistic", "boosted")
+
+
+def _candidates(learner: str) -> list[Candidate]:
+    """A contest that a learner won; for some there was none, and one is listed."""
+    rivals = ["stated-risk"] if learner in TRIED else []
+    return [
+        Candidate(
+            learner=name,
+            value_cny=500,
+            more_cny=0,
+            error_cny=1,
+            confidence=0.5,
+            is_champion=name == learner,
+        )
+        for name in [*rivals, learner]
+    ]
+
+
 def _model(learner: str) -> LearnedModel:
     """A model of a learner, which has seen most carriers and few regions."""
     promises = [
@@ -124,6 +145,7 @@ def _model(learner: str) -> LearnedModel:
         effect=dict.fromkeys(HARMS, EFFECTS[learner]),
         promises=promises,
         learner=learner,
+        candidates=_candidates(learner),
         num_waiting=12,
         young=[
             Young(harm=harm, num_rows=40, num_parcels=900, num_days=14)
@@ -200,7 +222,8 @@ def test_what_a_night_assumes_is_stated_again(
     shown = visible((run / "report.html").read_text())
     assert "all 20 nights" in shown
     assert "The last 14 of 20 nights are listed." in shown
-    assert ("EFFECT_BY_ORDER" in codes) == (learner != "stated-risk")
+    assert ("EFFECT_BY_ORDER" in codes) == (learner in TRIED)
+    assert ("EFFECT_UNTRIED" in codes) == (learner == "share")
     rest = ["KEPT_MEASURED", "KEPT_AS_POOL", "MODEL_AGE", "ROWS_WAITED"]
     rest += ["YOUNG_COUNTED", "YOUNG_COUNTED", "HISTORY_LEAKS"]
     assert codes[-9:] == [*rest, "HELD_AT_RANDOM", "SAVING_IF_LOW"]
