@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.tables import DECISIONS
 from optimizer.io.damage import damaged_is_data_error
-from optimizer.io.lookup import has_indexes, merchant_place
+from optimizer.io.lookup import has_indexes, merchant_decisions
 from optimizer.io.published_tables import scan_table
 
 if TYPE_CHECKING:
@@ -65,11 +65,16 @@ def read_rows(folder: Path, only: Mapping[str, str], part: Part) -> Rows:
     import polars as pl
 
     with damaged_is_data_error(str(folder / DECISIONS.file)):
-        rows = scan_table(folder, DECISIONS.file)
+        is_asked = [pl.col(column) == value for column, value in only.items()]
         if "merchant_id" in only and has_indexes(folder):
-            rows = _of_merchant(folder, rows, only["merchant_id"])
-        for column, value in only.items():
-            rows = rows.filter(pl.col(column) == value)
+            # They stand together, and are few: they are read once for all.
+            own = merchant_decisions(folder, only["merchant_id"], SHOWN)
+            own = own.filter(*is_asked)
+            if part.sort is None:
+                return Rows(own.slice(part.offset, part.size).to_dicts(), own.height)
+            rows = own.lazy()
+        else:
+            rows = scan_table(folder, DECISIONS.file).filter(*is_asked)
         if part.sort is not None:
             found, number = _sorted_part(rows, part)
         else:
@@ -77,12 +82,6 @@ def read_rows(folder: Path, only: Mapping[str, str], part: Part) -> Rows:
             counted = rows.select(pl.len()).collect(engine="streaming")
             number = int(counted.item())
         return Rows(found.to_dicts(), number)
-
-
-def _of_merchant(folder: Path, rows: pl.LazyFrame, merchant_id: str) -> pl.LazyFrame:
-    """A merchant's decisions stand together: they are read once for all."""
-    first, end = merchant_place(folder, merchant_id) or (0, 0)
-    return rows.select(SHOWN).slice(first, end - first).collect().lazy()
 
 
 def _sorted_part(rows: pl.LazyFrame, part: Part) -> tuple[pl.DataFrame, int]:

@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
     from optimizer.io.parquet_pages import Group
 
-#: Files of so many bytes are kept in memory: of some hundred thousand merchants.
-_SMALL_BYTES = 2 << 20
+#: Files of so many bytes are kept in memory: of some hundred thousand merchants. So many
+#: of them as a month of nights has, with their indexes; of 5,000 merchants 20 MB.
+_SMALL_BYTES, _NUM_KEPT = 2 << 20, 64
 #: Row groups whose pages are known to be right: of some hundred million orders.
 _NUM_CHECKED = 4_096
 
@@ -78,7 +79,7 @@ def find_rows(path: Path, column: str, value: str) -> pl.DataFrame:
         return as_of_today(found.filter(pl.col(column) == value), path.name)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=_NUM_KEPT)
 def _kept_table(path: Path, _identity: tuple[int, ...]) -> pl.DataFrame:
     """A table of one row group, after the checksum of each of its pages."""
     _, groups = known_footer(path)
@@ -142,9 +143,11 @@ def merchant_number(run_dir: Path, merchant_id: str) -> int | None:
     return known.index_of(merchant_id)
 
 
-def merchant_decisions(run_dir: Path, merchant_id: str) -> pl.DataFrame:
+def merchant_decisions(
+    run_dir: Path, merchant_id: str, columns: Sequence[str] = DECISIONS.column_names
+) -> pl.DataFrame:
     """
-    All decisions of a merchant, with the columns of today.
+    All decisions of a merchant, or some columns of them, as they are named today.
 
     Raises
     ------
@@ -157,14 +160,28 @@ def merchant_decisions(run_dir: Path, merchant_id: str) -> pl.DataFrame:
     if not has_indexes(run_dir):
         mine = scan_table(run_dir, DECISIONS.file)
         with damaged_is_data_error(str(path)):
-            return mine.filter(pl.col("merchant_id") == merchant_id).collect()
+            mine = mine.filter(pl.col("merchant_id") == merchant_id).select(columns)
+            return mine.collect()
     place = merchant_place(run_dir, merchant_id)
-    return rows_at(path, *place) if place else pl.DataFrame(schema=DECISIONS.schema)
+    if place is None:
+        return pl.DataFrame(schema=DECISIONS.schema).select(columns)
+    return rows_at(path, *place, columns)
 
 
-def rows_at(path: Path, first: int, last: int) -> pl.DataFrame:
+def rows_at(
+    path: Path, first: int, last: int, columns: Sequence[str] | None = None
+) -> pl.DataFrame:
     """
     The rows ``first:last`` of a table, from the row groups that hold them.
+
+    Parameters
+    ----------
+    path
+        A published table.
+    first, last
+        The first row, from 0, and one behind the last.
+    columns
+        Those that are wanted, by their names of today; ``None``: all.
 
     Raises
     ------
@@ -184,8 +201,11 @@ def rows_at(path: Path, first: int, last: int) -> pl.DataFrame:
             for number, (group, end) in enumerate(zip(groups, ends, strict=True))
             if end > first and end - group.num_rows < last
         ]
-        found = read_groups(path, groups, wanted, first, last)
-        return as_of_today(found, path.name)
+        found = read_groups(path, groups, wanted, first, last, columns)
+        if columns is not None and {*columns} <= {*found.columns}:
+            return found.select(columns)
+        whole = as_of_today(found, path.name)
+        return whole if columns is None else whole.select(columns)
 
 
 def read_groups(
@@ -194,6 +214,7 @@ def read_groups(
     wanted: Sequence[int],
     first: int = 0,
     last: int | None = None,
+    columns: Sequence[str] | None = None,
 ) -> pl.DataFrame:
     """
     Rows of some row groups, after the checksum of each of their pages.
@@ -206,6 +227,8 @@ def read_groups(
         Numbers of row groups, ascending.
     first, last
         Rows of the file that are wanted of these; ``None``: to the end.
+    columns
+        Those that are wanted, such as the file has; ``None``: all.
 
     Raises
     ------
@@ -215,8 +238,11 @@ def read_groups(
     import polars as pl
 
     ends = list(accumulate(group.num_rows for group in groups))
-    scanned, parts = pl.scan_parquet(path, glob=False), []
     identity = identity_of(path)
+    scanned, parts = _opened(path, identity), []
+    if columns is not None and groups:
+        there = [chunk.name for chunk in groups[0].chunks]
+        scanned = scanned.select([name for name in there if name in columns])
     for number in wanted:
         _check_once(path, identity, number)
         begin = max(first, ends[number] - groups[number].num_rows)
@@ -224,7 +250,15 @@ def read_groups(
         parts.append(scanned.slice(begin, end - begin))
     if not parts:
         return scanned.head(0).collect()
-    return pl.concat(pl.collect_all(parts))
+    return parts[0].collect() if len(parts) == 1 else pl.concat(pl.collect_all(parts))
+
+
+@lru_cache(maxsize=_NUM_KEPT)
+def _opened(path: Path, _identity: tuple[int, ...]) -> pl.LazyFrame:
+    """A file to read parts of, which has its footer from then on."""
+    import polars as pl
+
+    return pl.scan_parquet(path, glob=False)
 
 
 @lru_cache(maxsize=_NUM_CHECKED)

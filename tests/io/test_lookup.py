@@ -54,7 +54,11 @@ def test_orders_and_merchants_are_found_where_they_are(
         assert order_row(night.run_dir, unknown).height == 0
     for (merchant,), rows in table.group_by("merchant_id"):
         assert merchant_decisions(night.run_dir, str(merchant)).equals(rows)
+        few = ("reason", "order_id")
+        asked = merchant_decisions(night.run_dir, str(merchant), few)
+        assert asked.equals(rows.select(few))
     assert merchant_decisions(night.run_dir, "nobody").height == 0
+    assert merchant_decisions(night.run_dir, "nobody", few).columns == [*few]
     # Two orders with one key: the row is told by its order_id.
     twin = order_key(table["order_id"][300])
     _edit(
