@@ -242,13 +242,14 @@ def _of_alarms(model: LearnedModel, config: Config) -> list[CodedWarning]:
     ]
     leaks = [
         warn(
-            "HISTORY_LEAKS",
+            "LEAK_LEFT_OUT" if one.is_left_out else "HISTORY_LEAKS",
             harm=one.harm,
             column=one.column,
             share=share_text(one.share),
         )
         for one in model.leaks
-        if _counts(one.harm, config)
+        # What is left out is so for every harm.
+        if one.is_left_out or _counts(one.harm, config)
     ]
     return [*young, *leaks]
 

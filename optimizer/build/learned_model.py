@@ -243,6 +243,16 @@ class Leak(_Part):
     column: str
     #: Of all pairs of a parcel with the harm and one without, those in the right order.
     share: Annotated[float, Field(ge=0, le=1)]
+    #: Whether nothing was learned from it; models of before did learn from it.
+    is_left_out: bool = False
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> Any:
+        """Leave out what models of before did not have."""
+        found = handler(self)
+        if not self.is_left_out:
+            del found["is_left_out"]
+        return found
 
 
 class Young(_Part):

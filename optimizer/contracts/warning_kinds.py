@@ -509,6 +509,14 @@ _ASSUMPTIONS: dict[str, WarningKind] = {
         harm="word",
         share="share",
     ),
+    "LEAK_LEFT_OUT": _about(
+        "nothing was learned from {column}: in the history it told of nearly every "
+        "parcel whether it happened ({harm}; {share} of all pairs in the right order), "
+        "so it was written after the outcome",
+        column="text",
+        harm="word",
+        share="share",
+    ),
     "SOME_AT_RANDOM": _about(
         "{explored} of slots go to parcels at random and {held} of the plan is kept "
         "back at random (holdout), so that the effect is measured",
@@ -681,8 +689,8 @@ _HISTORY: dict[str, WarningKind] = {
     ),
     "SCORE_LEAKS": _about(
         "LEAK: {score} tells {outcome} for nearly every parcel ({share} of all pairs "
-        "in the right order), so it was written after the outcome; give it as it was "
-        "on the night of the decision",
+        "in the right order), so it was written after the outcome, and nothing is "
+        "learned from it; give it as it was on the night of the decision",
         score="text",
         outcome="text",
         share="share",

@@ -7,7 +7,7 @@ What makes a history unfit to be measured, whatever its numbers say.
   decisions, and no interval holds.
 - *Leak*: a column that tells the outcome of nearly every parcel was written after it,
   whether it is a number or a name; of names, and of numbers with few values, by how
-  often it happened to other parcels with the same one.
+  often it happened to other parcels with the same one. Nothing is learned from it.
 - *Staleness*: what was true months ago need not be true tonight.
 - *Spill-over*: where a station was full, a premium parcel takes the courier's time from
   the standard ones that it is compared with.
@@ -26,12 +26,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.build.model_prediction import columns_of
+from optimizer.contracts.tables import OUTCOMES
 from optimizer.contracts.warnings import warn
 from optimizer.learn.risk import folds
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import polars as pl
     from numpy.typing import NDArray
@@ -57,6 +58,10 @@ SCORE_OF = {
     "complaint": "complaint_prob_standard",
     "logistics_return": "return_prob_standard",
 }
+
+
+#: Names by which promises, caps and accounts are kept, whatever is learned from them.
+KEYS = ("carrier_id", "region_id", "merchant_id")
 
 
 def history_alarms(
@@ -148,6 +153,38 @@ def _leaks(
                 yield warn(
                     "SCORE_LEAKS", score=column, outcome=outcome, share=f"{share:.3f}"
                 )
+
+
+def leaking(found: Iterable[CodedWarning]) -> frozenset[str]:
+    """
+    Columns of the contract that tell an outcome.
+
+    Parameters
+    ----------
+    found
+        Alarms, as :func:`history_alarms` found them.
+    """
+    columns = {str(one.values["score"]) for one in found if one.code == "SCORE_LEAKS"}
+    return frozenset(columns & {*OUTCOMES.column_names})
+
+
+def emptied(rows: pl.DataFrame, columns: frozenset[str]) -> pl.DataFrame:
+    """
+    Leave columns empty, so that whatever predicts by them does without.
+
+    Parameters
+    ----------
+    rows
+        Outcomes.
+    columns
+        Such as :func:`leaking` names. ``KEYS`` stay: others count by them.
+    """
+    import polars as pl
+
+    names = sorted(columns.difference(KEYS))
+    return rows.with_columns(
+        pl.lit(None, rows.schema[name]).alias(name) for name in names
+    )
 
 
 def _told_share(own: pl.DataFrame, column: str, outcome: str) -> float | None:

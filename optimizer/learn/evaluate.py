@@ -23,6 +23,7 @@ from optimizer.learn.risk import (
     at_rows,
     cross_fit,
     harm_costs_cny,
+    plain_features,
     plain_fit,
 )
 from optimizer.learn.waiting import what_waits
@@ -121,7 +122,8 @@ def _parts(past: History, config: Config) -> tuple[dict[str, Part], list[CodedWa
         data = comparable(frame, past.young(OUTCOME_OF[harm]))
         try:
             by_station = config.holdout.unit == "station-day"
-            fit = cross_fit(frame, harm, by_station=by_station)
+            features = plain_features(frame, past.left_out) if past.left_out else None
+            fit = cross_fit(frame, harm, features, by_station=by_station)
         except DataError:
             fit = plain_fit(frame, harm)
             found.append(_no_predictions(frame, OUTCOME_OF[harm]))

@@ -57,7 +57,9 @@ class Features:
         return found
 
 
-def features_of(frame: pl.DataFrame, config: Config) -> Features:
+def features_of(
+    frame: pl.DataFrame, config: Config, left_out: frozenset[str] = frozenset()
+) -> Features:
     """
     Find what a history can be learned from.
 
@@ -70,12 +72,15 @@ def features_of(frame: pl.DataFrame, config: Config) -> Features:
         Outcomes.
     config
         With ``learning.features`` and ``learning.categories``.
+    left_out
+        Columns of the contract that are not learned from.
     """
     learning = config.learning
     own = [
         name
         for name in (*_CONTRACT, _VALUE)
-        if frame[columns_of([name])[0]].null_count() == 0
+        if columns_of([name])[0] not in left_out
+        and frame[columns_of([name])[0]].null_count() == 0
     ]
     named, fills = _named_numbers(frame, learning, columns_of(own))
     names = [*own, *named]
@@ -86,7 +91,9 @@ def features_of(frame: pl.DataFrame, config: Config) -> Features:
         np.quantile(value, _WITHIN, axis=0) if varies else np.zeros((2, 0))
     ).round(9)
     bounds = zip(low.tolist(), high.tolist(), strict=True)
-    levels = [c for c in _LEVELS if frame[c].null_count() < len(frame)]
+    levels = [
+        c for c in _LEVELS if c not in left_out and frame[c].null_count() < len(frame)
+    ]
     levels += [c for c in learning.categories if c not in levels]
     asked = columns_of(varies)
     return Features(

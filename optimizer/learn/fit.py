@@ -125,7 +125,7 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
             "that it will be measured"
         )
     kept = promises(frame, stated_kept_share(config))
-    features = features_of(frame, config)
+    features = features_of(frame, config, past.left_out)
     standard = frame.filter(~frame["is_premium"])
     risk, stated, rates = known_risks(standard, past.absent, features, config, young)
     champion, found = in_force(config, window)
@@ -336,6 +336,7 @@ def _alarms(past: History) -> dict[str, Any]:
                     harm=harm_of[str(values["outcome"])],
                     column=str(values["score"]),
                     share=float(str(values["share"])),
+                    is_left_out=True,
                 )
             )
         elif code == "MATURITY_NOT_KNOWN":

@@ -12,7 +12,7 @@ from optimizer.contracts.complaints import BENEFIT_OF_REASON
 from optimizer.contracts.warnings import some, warn
 from optimizer.errors import DataError
 from optimizer.io.order_keys import order_keys
-from optimizer.learn.alarms import history_alarms
+from optimizer.learn.alarms import emptied, history_alarms, leaking
 from optimizer.learn.decided import (
     published_nights,
     without_outcome,
@@ -58,6 +58,8 @@ class History:
     absent
         Outcomes that the table does not record: it has no such column, or a constant
         stands for one. The rows have false, or null, of which nothing follows.
+    left_out
+        Columns of the contract that tell an outcome: nothing is learned from them.
     """
 
     rows: pl.DataFrame
@@ -66,6 +68,7 @@ class History:
     warnings: tuple[CodedWarning, ...]
     times: int = 1
     absent: frozenset[str] = frozenset()
+    left_out: frozenset[str] = frozenset()
 
     def ripe(self, outcome: str) -> pl.DataFrame:
         """Rows that are ripe for an outcome."""
@@ -141,6 +144,8 @@ def read_history(
         features_of(rows, config),
         is_by_station=config.holdout.unit == "station-day",
     )
+    left_out = leaking(alarms)
+    rows = emptied(rows, left_out)
     found = [*read.warnings, *lost, *found, *_unknown_reasons(rows)]
     young = young_unknown(rows, {n: maturity[n] for n in known}, window.as_of)
     recorded = {n: one for n, one in maturity.items() if n not in read.absent}
@@ -149,7 +154,7 @@ def read_history(
         beside = num_beside(rows)
         warnings = (warn("OUTCOMES_DRAWN", num_parcels=beside, times=times), *warnings)
     ripe = rows.filter(pl.Series(is_ripe))
-    return History(rows, maturity, ripe, warnings, times, read.absent)
+    return History(rows, maturity, ripe, warnings, times, read.absent, left_out)
 
 
 def require_ripe(past: History, config: Config) -> None:

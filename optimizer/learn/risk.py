@@ -107,8 +107,19 @@ def fit_risk(frame: pl.DataFrame, harm: str, features: Features | None = None) -
     )
 
 
-def plain_features(frame: pl.DataFrame) -> Features:
-    """What the contract has of a history, without a configuration."""
+def plain_features(
+    frame: pl.DataFrame, left_out: frozenset[str] = frozenset()
+) -> Features:
+    """
+    What the contract has of a history, without a configuration.
+
+    Parameters
+    ----------
+    frame
+        Outcomes.
+    left_out
+        Columns that are not learned from.
+    """
     wanted = ("logit(complaint_prob_standard)", "logit(return_prob_standard)")
     columns = {*frame.columns}
     names = [
@@ -118,9 +129,10 @@ def plain_features(frame: pl.DataFrame) -> Features:
             columns_of([*wanted, "log1p(order_value_cny)"]),
             strict=True,
         )
-        if column in columns and frame[column].null_count() == 0
+        if column in columns - left_out and frame[column].null_count() == 0
     ]
-    return Features(tuple(names), tuple(LEVEL_SPREAD), {}, {})
+    levels = tuple(name for name in LEVEL_SPREAD if name not in left_out)
+    return Features(tuple(names), levels, {}, {})
 
 
 def standard_weight(frame: pl.DataFrame) -> NDArray[np.float64]:

@@ -200,13 +200,17 @@ def _stated(
 
 
 def _alarms(model: Any, harms: Sequence[str]) -> Iterator[_Said]:
-    """What the model's file says of its history, for harms that cost something."""
+    """What the model says of its history; doubts, of harms that cost something."""
     for one in model.get("young", ()):
         if one["harm"] in harms:
             yield "YOUNG_COUNTED", dict(one)
     for one in model.get("leaks", ()):
-        if one["harm"] in harms:
-            yield "HISTORY_LEAKS", {**one, "share": _three(one["share"])}
+        values = {**one, "share": _three(one["share"])}
+        # Told of every harm: no risk rests on such a column.
+        if values.pop("is_left_out", False):
+            yield "LEAK_LEFT_OUT", values
+        elif one["harm"] in harms:
+            yield "HISTORY_LEAKS", values
 
 
 def _return_costs(config: Mapping[str, Any]) -> bool:

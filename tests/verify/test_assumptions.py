@@ -151,7 +151,10 @@ def _model(learner: str) -> LearnedModel:
             Young(harm=harm, num_rows=40, num_parcels=900, num_days=14)
             for harm in HARMS
         ],
-        leaks=[Leak(harm="complaint", column="category_id", share=0.9956)],
+        leaks=[
+            Leak(harm="complaint", column="category_id", share=0.9956),
+            Leak(harm="return", column="region_id", share=0.993, is_left_out=True),
+        ],
         pooled=dict.fromkeys(HARMS, known),
         realised=Realised(
             num_parcels=1_200,
@@ -225,10 +228,11 @@ def test_what_a_night_assumes_is_stated_again(
     assert ("EFFECT_BY_ORDER" in codes) == (learner in TRIED)
     assert ("EFFECT_UNTRIED" in codes) == (learner == "share")
     rest = ["KEPT_MEASURED", "KEPT_AS_POOL", "MODEL_AGE", "ROWS_WAITED"]
-    rest += ["YOUNG_COUNTED", "YOUNG_COUNTED", "HISTORY_LEAKS"]
-    assert codes[-9:] == [*rest, "HELD_AT_RANDOM", "SAVING_IF_LOW"]
+    rest += ["YOUNG_COUNTED", "YOUNG_COUNTED", "HISTORY_LEAKS", "LEAK_LEFT_OUT"]
+    assert codes[-10:] == [*rest, "HELD_AT_RANDOM", "SAVING_IF_LOW"]
     assert "40 of 900 parcels of the history, at most 14 days old" in shown
     assert "LEAK: in the history category_id told of nearly every parcel" in shown
+    assert "nothing was learned from region_id" in shown
     values = _if_low(record)
     low, saving = (float(values[n].replace(",", "")) for n in ("low_cny", "saving_cny"))
     assert low < saving
@@ -311,6 +315,7 @@ PLANTED: dict[str, list[tuple[Change, str]]] = {
     ],
     "another leak": [
         (_saying("HISTORY_LEAKS", share="0.501"), "share is 0.996, not 0.501"),
+        (_without("LEAK_LEFT_OUT"), "LEAK_LEFT_OUT (return) is left out"),
     ],
     "a surer effect": [
         (_saying("EFFECT_WEIGHED", low="0.540"), "(return): low is 0.452, not 0.540"),
