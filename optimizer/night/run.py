@@ -227,19 +227,15 @@ def run_night(  # noqa: PLR0913 - what a run may be asked for, by name
     previous = None if previous is None else resolved(previous)
     files = CheckedFiles(config.files.mode_bits, is_paranoid=is_paranoid)
     if is_dry:
-        with (
-            _repaired(config, day, previous, changes, None) as repaired,
-            open_ledger(config, day, None) as ledger,
-            find_night(
-                ledger, config, day, previous, progress, None, repaired=repaired
-            ) as found,
-        ):
-            record = decide(found, config, day, previous, progress).record
-            refuse_change(found.snapshot)
-        if repaired is not None:
-            record["repaired"] = repaired.record
-        record["alerts"] = around.find_alerts(config, day, record, None)
-        return RunReport(output / day.isoformat(), "dry run", record)
+        return _tried(
+            config,
+            day,
+            around=around,
+            previous=previous,
+            changes=changes,
+            progress=progress,
+            decide=decide,
+        )
     with ExitStack() as held:
         held.enter_context(disk_errors(output))
         make_folder(output, config.files.mode_bits)
@@ -258,44 +254,84 @@ def run_night(  # noqa: PLR0913 - what a run may be asked for, by name
         )
         before = published_record(output, day)
         if before is not None:
-            identity = dict(found.identity)
-            if is_of_any_version and not is_forced:
-                identity["version"] = before["identity"]["version"]
-            if is_same_night(before, identity, config):
+            if _is_there(before, found, config, is_of_any_version and not is_forced):
                 send_copies(config, output, day)
-                found_head = head_of(state)
                 return RunReport(
-                    output / day.isoformat(), "unchanged", before, found_head
+                    output / day.isoformat(), "unchanged", before, head_of(state)
                 )
             if not is_forced and repaired is None:
                 raise ConfigError(already_words(output, day, before, found.identity))
             refuse_if_relied_on(ledger, day, "replaced")
         night = decide(found, config, day, previous, progress)
-        record = night.record
         if repaired is not None:
-            record["repaired"] = repaired.record
-        record["run_measurements"]["evidence_head"] = head_of(state)
+            night.record["repaired"] = repaired.record
+        night.record["run_measurements"]["evidence_head"] = head_of(state)
         if progress is not None:
             progress("publish")
         _keep(found, copies, files.mode)
-        turn = _turn(state, config, day, found, confirm)
-        told = partial(_told, config, day, record, around.find_alerts)
-        earlier = earlier_records(config, day)
-        contents = night.contents(earlier, around.audit_text, told)
-        contents = replace(contents, false_writing=around.false_writing)
-        name = run_id(found.identity)
         run_dir = publish(
             output,
             day,
-            run_id=name,
-            contents=contents,
-            record=record,
-            turn=turn,
+            run_id=run_id(found.identity),
+            contents=_contents(night, config, day, around),
+            record=night.record,
+            turn=_turn(state, config, day, found, confirm),
             files=files,
         )
         head = _head(state)
         send_copies(config, output, day)
-    return RunReport(run_dir, "published", record, head)
+    return RunReport(run_dir, "published", night.record, head)
+
+
+def _tried(
+    config: Config,
+    day: dt.date,
+    *,
+    around: Around,
+    previous: Path | None,
+    changes: Mapping[str, Path] | None,
+    progress: Callable[[str], None] | None,
+    decide: DecideNight,
+) -> RunReport:
+    """Do everything but write."""
+    assert config.output is not None
+    with (
+        _repaired(config, day, previous, changes, None) as repaired,
+        open_ledger(config, day, None) as ledger,
+        find_night(
+            ledger, config, day, previous, progress, None, repaired=repaired
+        ) as found,
+    ):
+        record = decide(found, config, day, previous, progress).record
+        refuse_change(found.snapshot)
+    if repaired is not None:
+        record["repaired"] = repaired.record
+    record["alerts"] = around.find_alerts(config, day, record, None)
+    output = output_of(config.output, day)
+    return RunReport(output / day.isoformat(), "dry run", record)
+
+
+def _is_there(
+    before: Mapping[str, Any],
+    found: ResolvedNight,
+    config: Config,
+    is_of_any_version: bool,
+) -> bool:
+    """Whether what is published is this night."""
+    identity = dict(found.identity)
+    if is_of_any_version:
+        identity["version"] = before["identity"]["version"]
+    return is_same_night(before, identity, config)
+
+
+def _contents(
+    night: DecidedNight, config: Config, day: dt.date, around: Around
+) -> Contents:
+    """What is published of a decided night, with what is told of it around it."""
+    told = partial(_told, config, day, night.record, around.find_alerts)
+    earlier = earlier_records(config, day)
+    contents = night.contents(earlier, around.audit_text, told)
+    return replace(contents, false_writing=around.false_writing)
 
 
 @contextmanager

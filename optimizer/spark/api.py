@@ -72,9 +72,11 @@ if TYPE_CHECKING:
     from optimizer.explain.certified_night import CertifiedNight
     from optimizer.explain.churn import Previous
     from optimizer.io.read import FarFiles, Source
+    from optimizer.solvers.network.block_margins import BlockMargins, Plan
     from optimizer.solvers.network.block_solve import Core
     from optimizer.spark.block_summary import BlockSummary, NightLimits
     from optimizer.spark.shuffle import Prepared
+    from optimizer.spark.sums import Sums
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -242,7 +244,7 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
             history=history,
         )
         rules = replace(rules, salt=made.salt)
-    field, blocks, limits, pool, near, verdict = _solve(
+    solved = _solve(
         made,
         census,
         limits,
@@ -251,19 +253,16 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         clock=clock,
         progress=progress,
     )
+    limits, near = solved.limits, solved.near
     with clock.stage("certify"):
-        plan = find_plan(field, verdict, blocks)
-        verdict, coins = toss(field, plan, verdict, census.merchant_ids, blocks)
-        sums = with_arm(add_up(blocks, field, near, verdict), pool)
-        sums = replace(sums, coins=coins)
-        margins = find_block_margins(
-            field, plan, verdict, blocks, settings.solver.num_threads
+        plan, verdict, sums, margins = _certify(
+            solved, census, settings.solver.num_threads
         )
     num_rows = {**made.num_rows} | {n: len(table) for n, table in checked.items()}
     counts = count_reasons(sums, census, made.num_quarantined)
     certified = driver_night(
         Read(sources, num_rows, _sorted_quarantine(made), small_log),
-        BuiltOnCluster(rules, census, limits, history, verdict.experiment, pool),
+        BuiltOnCluster(rules, census, limits, history, verdict.experiment, solved.pool),
         plan=plan,
         sums=sums,
         counts=counts,
@@ -404,6 +403,27 @@ def _solve(
         explored_of=None if pool is None else field.by_block(pool.used_cap),
     )
     return _Solved(field, blocks, limits, pool, near, verdict)
+
+
+class _Certified(NamedTuple):
+    """The plan, what decides every order, its sums with the proof, and margins."""
+
+    plan: Plan
+    verdict: DrawnPrices
+    sums: Sums
+    margins: BlockMargins | None
+
+
+def _certify(
+    solved: _Solved, census: BlockSummary, num_threads: int | None
+) -> _Certified:
+    """Toss coins at the cut-off, add up what is decided, and find exact margins."""
+    field, blocks = solved.field, solved.blocks
+    plan = find_plan(field, solved.verdict, blocks)
+    verdict, coins = toss(field, plan, solved.verdict, census.merchant_ids, blocks)
+    sums = with_arm(add_up(blocks, field, solved.near, verdict), solved.pool)
+    margins = find_block_margins(field, plan, verdict, blocks, num_threads)
+    return _Certified(plan, verdict, replace(sums, coins=coins), margins)
 
 
 def _sorted_quarantine(made: Prepared) -> pl.DataFrame:
