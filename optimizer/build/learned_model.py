@@ -285,6 +285,8 @@ class LearnedModel(_Part):
     #: not known of models of before.
     num_waiting: int | None = None
     pooled: dict[str, Pooled] | None = None
+    #: Premium parcels of a history that did not decide their effect; else ``None``.
+    num_premium: Annotated[int, Field(gt=0)] | None = None
     #: ``None`` where nothing of earlier plans was left to chance.
     realised: Realised | None = None
     #: What was found in the history that a night should know; none in models of before.

@@ -165,10 +165,14 @@ def _not_read(content: bytes) -> str:
     )
 
 
+#: Parts that are written where there is something to say.
+_LATER_PARTS = ("num_waiting", "pooled", "num_premium", "realised", "leaks", "young")
+
+
 def model_text(model: LearnedModel) -> str:
     """Write a model so that equal models are equal bytes."""
     found = model.model_dump(mode="json")
-    for name in ("num_waiting", "pooled", "realised", "leaks", "young"):
+    for name in _LATER_PARTS:
         if found[name] in (None, []):
             del found[name]  # models of before have none, and other bytes
     return _text(found)

@@ -321,6 +321,8 @@ def _model(past: History, config: Config, content: dict[str, Any]) -> LearnedMod
         "regime_breaks": [d.isoformat() for d in config.learning.regime_breaks],
         "num_waiting": len(past.rows) - len(past.frame),
     } | _alarms(past)
+    if content["kind"] == "prior":
+        of_history["num_premium"] = int(past.frame["is_premium"].sum()) or None
     unnamed = LearnedModel.model_validate(of_history | content)
     return named(unnamed, str(past.last))
 

@@ -91,7 +91,9 @@ def later_than_premium(
         model = load_model(folder).model
     except (ConfigError, DataError):
         return []
-    if not any(one.num_premium for one in model.promises) and model.kind == "prior":
+    # A history may have had premium parcels that no scan and no effect tells of.
+    has_premium = model.num_premium or any(one.num_premium for one in model.promises)
+    if not has_premium and model.kind == "prior":
         return []
     last = dt.date.fromisoformat(model.last_date)
     num_later = int((frame["date"] > last).sum())

@@ -11,6 +11,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import optimizer
+from optimizer.contracts.warnings import CodedWarning
 from optimizer.errors import DataError
 from optimizer.learn import decided
 from optimizer.learn.base_rates import base_rates
@@ -159,7 +160,28 @@ def test_parcels_later_than_a_model_of_premium_ones_are_told(
     assert _untold(learned(export.with_columns(is_premium=pl.lit(value=False)))) == []
 
 
-def _untold(found: Learned) -> list[object]:
+def test_a_model_that_only_counted_premium_parcels_tells_later_ones(
+    export: pl.DataFrame,
+) -> None:
+    """
+    Premium parcels that nobody left to chance and no carrier scanned: what was stated
+    decides, no promise counts them, and later parcels are told all the same.
+    """
+    Path("runs").rename("elsewhere")
+    chosen = outcomes(2_000, seed=1).drop("delivered_to_door")
+    chosen = chosen.with_columns(propensity=pl.col("is_premium").cast(pl.Float64))
+    before = learned(chosen, last="2026-11-09").model
+    assert before.kind == "prior"
+    assert [one.num_premium for one in before.promises] == [0]
+    is_early = pl.col("date") <= PUBLISHED[0]
+    assert before.num_premium == int(chosen.filter(is_early)["is_premium"].sum())
+    assert learned(outcomes(2_000, seed=1)).model.num_premium is None
+    learned(chosen, last="2026-11-09").save("models")
+    (told,) = _untold(learned(export))
+    assert told.values["num_parcels"] == 200
+
+
+def _untold(found: Learned) -> list[CodedWarning]:
     return [told for told in found.warnings if told.code == "SERVICE_IS_NOT_TOLD"]
 
 

@@ -156,13 +156,18 @@ def test_a_night_without_probabilities_names_the_three_ways(
 
 
 def _standard_parcels(columns: str = "") -> pl.DataFrame:
-    """A history of complaints about standard parcels; nothing else is known."""
+    """
+    A history of complaints about standard parcels; nothing else is known.
+
+    All are of one merchant, half of whose parcels had none.
+    """
     risky = [n % 9 == 0 for n in range(600)]
+    is_theirs = [n % 9 in (0, 4) for n in range(600)]
     return pl.DataFrame(
         {
             "order_id": [f"h{n}" for n in range(600)],
             "date": [f"2026-10-{1 + n % 28:02d}" for n in range(600)],
-            "merchant_id": ["m" if is_risky else "n" for is_risky in risky],
+            "merchant_id": ["m" if one else "n" for one in is_theirs],
             "carrier_id": ["yunda"] * 600,
             "region_id": ["r"] * 600,
             "complaint": risky,
