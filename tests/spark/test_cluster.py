@@ -37,7 +37,7 @@ pytestmark = [
 DAY = dt.date(2026, 11, 22)
 
 
-@pytest.mark.parametrize("name", ["giant", "odd", "ruled"])
+@pytest.mark.parametrize("name", ["giant", "odd", "ruled", "explored", "coins"])
 def test_a_cluster_gives_the_integers_of_one_machine(spark, name):
     """Proof, prices, reasons and sums are those of ``optimizer.allocate``."""
     family = FAMILIES[name]()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -24,8 +25,9 @@ CLIENT = """
 from pyspark.sql import SparkSession
 from tests.support.spark_nights import FAMILIES, allocate_on, assert_same
 spark = SparkSession.builder.remote("sc://127.0.0.1:{port}").getOrCreate()
-family = FAMILIES["choice"]()
-assert_same(allocate_on(spark, family, rows_per_block=100), family.alone())
+for name in ("choice", "explored", "coins"):
+    family = FAMILIES[name]()
+    assert_same(allocate_on(spark, family, rows_per_block=100), family.alone())
 print("the same night through", type(spark).__module__)
 """
 
@@ -50,7 +52,10 @@ def finished(cluster, name, command):
 
 
 def test_spark_connect_gives_the_integers_of_one_machine(cluster, tmp_path):
-    """Only the DataFrame API is used, so a client without a JVM runs it all."""
+    """
+    Only the DataFrame API is used, so a client without a JVM runs it all; arms that are
+    left to chance, too. Nothing in either log looks like a fault.
+    """
     port = free_port()
     server = cluster.start(
         "connect",
@@ -76,6 +81,8 @@ def test_spark_connect_gives_the_integers_of_one_machine(cluster, tmp_path):
         said = cluster.log("client")
         assert client.returncode == 0, said
         assert "the same night through pyspark.sql.connect" in said
+        told = said + cluster.log("connect")
+        assert not re.findall(r".*(?:Exception|Traceback|\n\tat ).*", told)
     finally:
         stop([server])
 

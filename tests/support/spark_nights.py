@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
@@ -108,6 +109,36 @@ def ruled():
     return Family(replace(tables, orders=orders), keys=keys, date="2026-11-22")
 
 
+def explored():
+    """Stations are held out and explored by lot; slots count on days to come."""
+    tables = random_tables(17, num_orders=300, num_merchants=20)
+    n = pl.int_range(pl.len())
+    days = [dt.date(2026, 11, 22) + dt.timedelta(ahead) for ahead in (0, 1)]
+    orders = tables.orders.with_columns(
+        ship_date=pl.when(n % 3 == 0).then(pl.lit(days[0])).otherwise(pl.lit(days[1]))
+    )
+    by_day = [tables.capacity.with_columns(service_date=pl.lit(day)) for day in days]
+    holdout = {"share": 0.2, "explore_share": 0.4, "seed": 5, "unit": "station-day"}
+    return Family(
+        replace(tables, orders=orders, capacity=pl.concat(by_day)),
+        keys={"holdout": holdout, "capacity": {"counted_on": "ship"}},
+        date="2026-11-22",
+    )
+
+
+def coins():
+    """Pairs at the cut-off of every merchant, decided by coins."""
+    tables = random_tables(19, num_orders=300, has_choice=True)
+    return Family(
+        tables,
+        keys={
+            "holdout": {"share": 0.2, "explore_share": 0.4, "seed": 5},
+            "objective": tables.config["objective"] | {"explore": "margin"},
+        },
+        date="2026-11-22",
+    )
+
+
 FAMILIES = {
     "single": lambda: Family(random_tables(5, num_orders=300)),
     "choice": lambda: Family(random_tables(6, num_orders=250, has_choice=True)),
@@ -115,6 +146,8 @@ FAMILIES = {
     "giant": lambda: Family(giant()),
     "odd": odd,
     "ruled": ruled,
+    "explored": explored,
+    "coins": coins,
 }
 
 
