@@ -296,3 +296,84 @@ def test_prices_of_a_node_are_those_of_its_linear_program() -> None:
         prices[42:] = np.maximum(glop, 0)
         other = branch_kernels._choose(night, fixed, prices, profit, taken)
         assert abs(bound - other) <= 2 * rounding
+
+
+@pytest.mark.parametrize("seed", [3, 5, 13])
+def test_floors_pins_and_lanes_are_in_the_linear_program(seed: int) -> None:
+    """
+    Whatever is in or out: the answer keeps every limit, what it misses of floors and of
+    pins is paid for, and its prices bound all answers by what it is worth.
+    """
+    problem = hard_night(seed)
+    found = solve(problem, "packing", SolveParams())
+    night = branch_night.kernel_night(problem, found)
+    linear = branch_night.make_linear(night)
+    assert linear.is_filled
+    state, merchants = branch_night.first_state(linear), problem.num_merchants
+    pinned = night.lowest[merchants : merchants + problem.num_orders] < 0
+    assert np.any(pinned)
+    assert np.any(night.low > 0)
+    # Lanes without knapsacks: then the bound is that of the linear program.
+    night = night._replace(
+        has_price=np.ones(len(night.has_price), np.bool_),
+        is_large=np.ones(problem.num_lanes, np.bool_),
+    )
+    highest = branch_night.HARD_PRICE * int(night.saving.max())
+    draw = np.random.default_rng(seed)
+    for _ in range(30):
+        fixed = draw.choice(np.array([0, 0, 0, 0, 0, -1], np.int8), len(night.saving))
+        fixed[found.chosen[draw.random(len(found.chosen)) < 0.2]] = 1
+        branch_linear.solve_node(linear, state, fixed, 10_000)
+        taken = state.x[: len(fixed)]
+        assert np.all(taken[fixed == 1] > 1 - 1e-9)
+        assert np.all(taken[fixed == -1] < 1e-9)
+        order, row = use_of(night, taken)
+        penalty = np.minimum(-night.lowest[-len(row) :], highest)
+        missed = penalty @ np.maximum(night.low - row, 0)
+        missed += highest * np.sum(1 - order[pinned])
+        worth = float(night.saving @ taken - missed)
+        prices = np.zeros(len(night.has_price), np.int64)
+        branch_linear.linear_prices(linear, state, night, prices)
+        profit, chosen = np.zeros(len(fixed), np.int64), np.zeros(len(fixed), np.bool_)
+        bound = branch_kernels._choose(night, fixed, prices, profit, chosen)
+        assert bound == pytest.approx(worth, rel=1e-6, abs=1_000)
+
+
+def use_of(
+    night: branch_night.BranchNight, taken: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is taken of each order, and of each side row; no limit is broken."""
+    order = np.bincount(night.option_order, taken, len(night.order_merchant))
+    cap = np.bincount(night.order_merchant, order, len(night.cap))
+    lane = np.bincount(night.option_lane, night.load * taken, len(night.slots))
+    for below in range(len(lane) - 1, -1, -1):
+        if night.lane_parent[below] >= 0:
+            lane[night.lane_parent[below]] += lane[below]
+    each = np.repeat(taken, np.diff(night.entry_start)) * night.entry_weight
+    row = np.bincount(night.entry_row, each, len(night.high))
+    for used, most in ((order, 1), (cap, night.cap), (lane, night.slots)):
+        assert np.all(used <= most + 1e-6)
+    assert np.all(row <= night.high + 1e-6)
+    return order, row
+
+
+def test_a_night_of_filled_lanes_and_floors_takes_few_nodes() -> None:
+    """
+    Five crossing rows, three of them with floors, over filled lanes: 27,000 nodes by
+    steps alone, some hundred from the prices of each node's linear program.
+    """
+    problem = random_packing(
+        np.random.default_rng(249),
+        pin_share=0.0,
+        num_orders=43,
+        num_merchants=7,
+        num_lanes=8,
+        most_options=3,
+        most_saving=1_000_000,
+        num_rows=5,
+        most_load=4,
+    )
+    found, proof = proved(problem)
+    assert proof.gap == 0
+    assert found.tree is not None
+    assert found.tree.num_nodes < 3_000

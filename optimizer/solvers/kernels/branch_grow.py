@@ -178,6 +178,9 @@ def price_node(night, linear, state, fixed, prices, money, unit, steps, share):
     """
     Bound a node by its linear program, or by steps where there is none.
 
+    Where lanes are filled as knapsacks, steps go on from the prices of the linear
+    program; what it leaves in doubt is still what its answer says.
+
     Parameters
     ----------
     night, money, unit
@@ -219,9 +222,20 @@ def price_node(night, linear, state, fixed, prices, money, unit, steps, share):
     if before < bound:
         write(known, prices)
         bound = before
+    done = 0
+    if linear.is_filled and bound >= money + unit:
+        bound, done = bound_node(
+            night,
+            fixed=fixed,
+            prices=prices,
+            money=money,
+            unit=unit,
+            most_steps=steps,
+            share=share,
+        )
     for option in range(len(fixed)):
         share[option] = min(max(state.x[option], 0.0), 1.0)
-    return bound, (pivots * len(linear.limit) // 8 + 2) * len(fixed)
+    return bound, (pivots * len(linear.limit) // 8 + 2 + done) * len(fixed)
 
 
 @bare_kernel

@@ -3,7 +3,8 @@ Prices of a node by its linear program: a dual simplex method on one table.
 
 The table stays as the last node left it. Its basis prices every other node, too:
 options lie between 0 and 1, so they can always be put where their reduced saving wants
-them, and only limits that are broken then have to be mended. All of it is floating
+them, and only limits that are broken then have to be mended. What is missing of a floor
+has a column of its own, so that every node has an answer. All of it is floating
 point, and only proposes prices; the bound is stated at them in integers.
 """
 
@@ -46,7 +47,7 @@ def _greatest(table, column, order):
 def fresh_table(linear, state):
     """Compute the table of the basis from the rows; that of slacks, if it fails."""
     count = len(linear.limit)
-    columns = len(linear.saving) + count
+    columns = len(linear.cost)
     table, whole = state.table, linear.whole
     reduced, order = np.empty(columns), np.empty(count, np.int64)
     for _ in range(2):
@@ -99,12 +100,11 @@ def _placed(linear, state, fixed, low, high):
     low, high
         ``(num_columns,) float64``: filled with the limits of all columns.
     """
-    options, count = len(linear.saving), len(linear.limit)
-    columns = options + count
+    options, columns = len(linear.saving), len(linear.cost)
     x, table = state.x, state.table
     for column in range(columns):
         if column >= options:
-            low[column], high[column] = 0.0, np.inf
+            low[column], high[column] = 0.0, linear.most[column]
         elif fixed[column] == 0:
             low[column], high[column] = 0.0, 1.0
         else:
@@ -113,9 +113,9 @@ def _placed(linear, state, fixed, low, high):
         if not state.is_basic[column]:
             up = state.reduced[column] > 0.0 and high[column] < np.inf
             x[column] = high[column] if up else low[column]
-    for row in range(count):
+    for row in range(len(linear.limit)):
         value = table[row, columns]
-        for column in range(options):
+        for column in range(columns):
             if x[column] != 0.0 and not state.is_basic[column]:
                 value -= table[row, column] * x[column]
         x[state.basis[row]] = value
@@ -194,7 +194,7 @@ def _entering(state, row, bound, low, high, ratio):
         if entering < 0:
             return -1
         room = (high[entering] - low[entering]) * size
-        if room >= left:
+        if room >= left - TOO_MUCH:
             return entering
         # All of it is not enough: put it to its other end, and go on.
         other = high[entering] if x[entering] <= low[entering] else low[entering]
@@ -255,8 +255,7 @@ def solve_node(linear, state, fixed, most_pivots):
     int
         Number of pivots.
     """
-    options, count = len(linear.saving), len(linear.limit)
-    columns = options + count
+    columns = len(linear.cost)
     low, high = np.empty(columns), np.empty(columns)
     if state.pivots[0] >= FRESH:
         fresh_table(linear, state)
@@ -298,6 +297,8 @@ def linear_prices(linear, state, night, prices):
         prices[place] = 0
     for row in range(len(linear.limit)):
         place = linear.place[row]
-        price = np.rint(max(-state.reduced[options + row], 0.0) * linear.factor[row])
+        if not night.has_price[place]:
+            continue
+        price = np.rint(-state.reduced[options + row] * linear.factor[row])
         low, high = float(night.lowest[place]), float(night.highest[place])
         prices[place] = np.int64(min(max(price, low), high))

@@ -2,10 +2,10 @@
 Branch and bound: what prices leave open is divided, option by option.
 
 The bound of a node is that of lanes filled as knapsacks, with its options in or out.
-Prices are those of its linear program where that is small and nothing else could be
-better; else steps start from those of its parent. The better of two children is divided
-next; where a branch ends, the node with the greatest bound. In the end every node whose
-own prices suffice is a leaf, whatever was found below it.
+Prices are those of its linear program where that is small, and steps go on from there
+where lanes are filled; else steps start from those of its parent. The better of two
+children is divided next; where a branch ends, the node with the greatest bound. In the
+end every node whose own prices suffice is a leaf, whatever was found below it.
 
 Memory and work are counted, in bytes and steps, so that a tree depends on the clock
 only where the time runs out.

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 #: Largest price, and largest value of all that is sold, micro-CNY.
 LARGEST_PRICE, LARGEST_VALUE = 2**42, 2**60
 #: Rows of a linear program that is solved at every node, and numbers of its table.
-MOST_ROWS, MOST_NUMBERS = 40, 2**16
+MOST_ROWS, MOST_NUMBERS = 200, 2**17
+#: What a unit costs that is missing of a floor without a penalty, or of a pin that is
+#: kept: so many times the greatest saving.
+HARD_PRICE = 1e4
 
 
 class BranchNight(NamedTuple):
@@ -73,7 +76,9 @@ class BranchNight(NamedTuple):
 
 class LinearNight(NamedTuple):
     """
-    The linear program of a night that has nothing but ceilings.
+    The linear program of a night.
+
+    Its columns are options, slacks, and what floors and kept pins are short of.
 
     Attributes
     ----------
@@ -82,9 +87,13 @@ class LinearNight(NamedTuple):
     limit
         ``(num_rows,) float64``: of rows that can bind, scaled.
     whole
-        ``(num_rows, num_options + num_rows + 1) float64``: amounts, slacks, limits.
+        ``(num_rows, num_columns + 1) float64``: amounts, and limits.
     cost
-        ``(num_options + num_rows,) float64``: savings, and 0 for slacks.
+        ``(num_columns,) float64``: savings, 0 for slacks, penalties below 0.
+    most
+        ``(num_columns,) float64``: how much of each column there can be.
+    is_filled
+        Whether lanes are filled as knapsacks, so that other prices may be better.
     place
         ``(num_rows,) int64``: which of the night's prices each row has.
     factor
@@ -95,6 +104,8 @@ class LinearNight(NamedTuple):
     limit: NDArray[np.float64]
     whole: NDArray[np.float64]
     cost: NDArray[np.float64]
+    most: NDArray[np.float64]
+    is_filled: bool
     place: NDArray[np.int64]
     factor: NDArray[np.float64]
 
@@ -110,9 +121,9 @@ class LinearState(NamedTuple):
     basis
         ``(num_rows,) int64``: the column of each row.
     is_basic
-        ``(num_options + num_rows,) bool``.
+        ``(num_columns,) bool``.
     reduced, x
-        ``(num_options + num_rows,) float64``: reduced savings, and the answer.
+        ``(num_columns,) float64``: reduced savings, and the answer.
     pivots
         ``(1,) int64``: since the table was computed anew.
     """
@@ -180,21 +191,13 @@ def kernel_night(problem: Problem, found: Solution) -> BranchNight:
 
 
 def make_linear(night: BranchNight) -> LinearNight:
-    """
-    Lay out the linear program; without rows where lanes, floors or size forbid it.
-
-    A night with lanes that are filled as knapsacks is bounded better than by its linear
-    program; floors and pins are left to steps.
-    """
+    """Lay out the linear program; without rows where it is too large for every node."""
     count, lanes = len(night.saving), len(night.slots)
     every = np.arange(count)
     merchants = len(night.cap)
     first_lane = merchants + len(night.order_merchant)
-    entry_option = np.repeat(every, np.diff(night.entry_start))
     load_on = np.bincount(night.option_lane, night.load, lanes)
     is_filled = ~night.is_large & (load_on > night.slots)
-    is_plain = not np.any(is_filled) and np.all(night.low <= 0)
-    is_plain = is_plain and np.all(night.lowest >= 0)
     places = [night.order_merchant[night.option_order], merchants + night.option_order]
     amounts = [np.ones(count, np.int64)] * 2
     lane, column = night.option_lane, every
@@ -207,45 +210,62 @@ def make_linear(night: BranchNight) -> LinearNight:
         column, lane = column[lane >= 0], lane[lane >= 0]
     places.append(first_lane + lanes + night.entry_row)
     amounts.append(night.entry_weight)
-    columns.append(entry_option)
+    columns.append(np.repeat(every, np.diff(night.entry_start)))
     place, amount, at = map(np.concatenate, (places, amounts, columns))
     ones = np.ones(first_lane - merchants, np.int64)
     limit = np.concatenate((night.cap, ones, night.slots, night.high))
-    total = np.bincount(place, amount, len(limit))
-    binds = np.flatnonzero((total > limit) & night.has_price)
-    rows = len(binds)
-    if not is_plain or rows > MOST_ROWS or rows * (count + rows) > MOST_NUMBERS:
-        rows, binds = 0, binds[:0]
+    total = np.bincount(place, amount, len(limit)).astype(np.int64)
+    least = np.concatenate((np.zeros(first_lane + lanes, np.int64), night.low))
+    least[merchants:first_lane] = night.lowest[merchants:first_lane] < 0
+    is_priced = night.has_price.copy()
+    is_priced[first_lane : first_lane + lanes] |= is_filled
+    binds = np.flatnonzero(((total > limit) | (least > 0)) & is_priced)
+    floor = np.flatnonzero(least[binds] > 0)
+    rows, columns = len(binds), count + len(binds) + len(floor)
+    if rows > MOST_ROWS or rows * columns > MOST_NUMBERS:
+        rows, columns, binds, floor = 0, count, binds[:0], floor[:0]
     row_of = np.full(len(limit), -1)
     row_of[binds] = np.arange(rows)
     used = row_of[place] >= 0
-    whole = np.zeros((rows, count + rows + 1))
-    scale = np.maximum(limit[binds], 1).astype(np.float64)
+    limit, least = np.maximum(np.minimum(limit, total), least)[binds], least[binds]
+    whole = np.zeros((rows, columns + 1))
+    scale = np.maximum(limit, 1).astype(np.float64)
     np.add.at(whole, (row_of[place[used]], at[used]), amount[used])
-    whole[:, count + rows] = limit[binds]
+    whole[:, columns] = limit
     whole /= scale[:, None]
     whole[np.arange(rows), count + np.arange(rows)] = 1.0
+    whole[floor, count + rows + np.arange(len(floor))] = 1.0
     largest = float(max(np.abs(night.saving).max(initial=0), 1))
     saving = night.saving / largest
+    factor = largest / scale
+    penalty = np.minimum(-night.lowest[binds][floor], HARD_PRICE * largest)
     return LinearNight(
-        saving,
-        limit[binds] / scale,
-        whole,
-        np.concatenate((saving, np.zeros(rows))),
-        binds,
-        largest / scale,
+        saving=saving,
+        limit=limit / scale,
+        whole=whole,
+        cost=np.concatenate((saving, np.zeros(rows), -penalty / factor[floor])),
+        most=np.concatenate(
+            (
+                np.ones(count),
+                np.where(least > 0, (limit - least) / scale, np.inf),
+                np.full(len(floor), np.inf),
+            )
+        ),
+        is_filled=bool(np.any(is_filled)),
+        place=binds,
+        factor=factor,
     )
 
 
 def first_state(linear: LinearNight) -> LinearState:
     """A table whose basis is the slacks."""
     count, rows = len(linear.saving), len(linear.limit)
-    is_basic = np.arange(count + rows) >= count
+    column = np.arange(len(linear.cost))
     return LinearState(
         linear.whole.copy(),
         count + np.arange(rows),
-        is_basic,
+        (column >= count) & (column < count + rows),
         linear.cost.copy(),
-        np.zeros(count + rows),
+        np.zeros(len(column)),
         np.zeros(1, np.int64),
     )
