@@ -8,16 +8,15 @@ of each part what the export asks for: no night is ever in memory whole.
 from __future__ import annotations
 
 import datetime as dt
-import glob
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optimizer.config import expand_date
 from optimizer.contracts.run_folder import SUCCESS
 from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError, DataError, counted
 from optimizer.io.damage import damaged_is_data_error
+from optimizer.night.folders import dated_folders
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -33,9 +32,11 @@ DECIDED = ("is_premium", "propensity", "arm", "saving_cny", "has_room")
 _NUM_ROWS, _NUM_JOINED = 100_000, 500_000
 
 
-def published_nights(runs: Path) -> dict[dt.date, Path]:
+def nights_to_join(runs: Path) -> dict[dt.date, Path]:
     """
-    Find the published nights of a folder, by date.
+    Find the nights of a folder whose decisions can be joined, by date.
+
+    Copies of nights count, which are folders and no links.
 
     Parameters
     ----------
@@ -47,17 +48,12 @@ def published_nights(runs: Path) -> dict[dt.date, Path]:
     ConfigError
         When it holds none.
     """
-    found = {}
-    pattern = glob.escape(str(runs)).replace("{date}", "*")
-    for folder in map(Path, sorted(glob.glob(f"{pattern}/????-??-??"))):
-        try:
-            day = dt.date.fromisoformat(folder.name)
-        except ValueError:
-            continue
-        is_its_own = folder.parent == Path(expand_date(str(runs), day))
-        if is_its_own and (folder / SUCCESS).is_file():
-            # The night that its date stands for now.
-            found[day] = folder.resolve()
+    found = {
+        # The night that its date stands for now.
+        day: folder.resolve()
+        for day, folder in dated_folders(str(runs)).items()
+        if (folder / SUCCESS).is_file()
+    }
     if not found:
         raise ConfigError(f"{runs}: holds no published night; name the folder of runs")
     return found
@@ -74,7 +70,7 @@ def with_decisions(
     frame
         Outcomes. Rows of other dates, and orders that no night had, stay as they are.
     nights
-        As from :func:`published_nights`.
+        As from :func:`nights_to_join`.
     is_told
         Whether the outcomes' own ``is_premium`` is told, and not a default.
 
@@ -166,7 +162,7 @@ def each_with_decisions(
     batches
         Outcomes.
     nights
-        As from :func:`published_nights`; without any, batches stay as they are.
+        As from :func:`nights_to_join`; without any, batches stay as they are.
     is_told
         As for :func:`with_decisions`.
 
@@ -201,7 +197,7 @@ def without_outcome(
     frame
         Outcomes with their decisions.
     nights
-        As from :func:`published_nights`.
+        As from :func:`nights_to_join`.
 
     Raises
     ------

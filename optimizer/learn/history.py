@@ -13,14 +13,11 @@ from optimizer.contracts.warnings import some, warn
 from optimizer.errors import DataError
 from optimizer.io.order_keys import order_keys
 from optimizer.learn.alarms import emptied, history_alarms, leaking
-from optimizer.learn.decided import (
-    published_nights,
-    without_outcome,
-)
+from optimizer.learn.decided import nights_to_join, without_outcome
 from optimizer.learn.features import features_of
 from optimizer.learn.fitness import fit_to_learn, refuse_repeats
 from optimizer.learn.maturity import refuse_unripe, ripen, told, young_unknown
-from optimizer.learn.reading import num_beside, read_all
+from optimizer.learn.reading import Wanted, num_beside, read_all
 from optimizer.learn.repeats import Seen
 from optimizer.learn.risk import OUTCOME_OF, harm_costs_cny
 from optimizer.learn.waiting import Waiting, waiting
@@ -120,9 +117,9 @@ def read_history(
     """
     import polars as pl
 
-    nights = {} if window.runs is None else published_nights(window.runs)
+    nights = {} if window.runs is None else nights_to_join(window.runs)
     with closing(Seen()) as seen:
-        read = read_all(data, config, window, most_beside, nights, seen)
+        read = read_all(data, Wanted(config, window, most_beside, nights, seen))
         frame, times = read.frame, read.times
         if times == 1:
             refuse_repeats(frame)

@@ -63,14 +63,29 @@ class Read:
     warnings: tuple[CodedWarning, ...] = ()
 
 
-def read_all(
-    data: Any,
-    config: Config,
-    window: Window,
-    most_beside: int | None,
-    nights: Mapping[dt.date, Path],
-    seen: Seen,
-) -> Read:
+@dataclass(frozen=True, slots=True, eq=False)
+class Wanted:
+    """
+    Which rows of outcomes are read, and by which rules.
+
+    Attributes
+    ----------
+    config, window, most_beside
+        As :func:`~optimizer.learn.history.read_history` takes them.
+    nights
+        Published nights whose decisions are joined, by date.
+    seen
+        Is told of every row, before some are left out.
+    """
+
+    config: Config
+    window: Window
+    most_beside: int | None
+    nights: Mapping[dt.date, Path]
+    seen: Seen
+
+
+def read_all(data: Any, wanted: Wanted) -> Read:
     """
     Read outcomes of one place or several.
 
@@ -78,12 +93,8 @@ def read_all(
     ----------
     data
         As :func:`~optimizer.learn.history.read_history` takes it.
-    config, window, most_beside
-        Likewise.
-    nights
-        Published nights whose decisions are joined, by date.
-    seen
-        Is told of every row, before some are left out.
+    wanted
+        Which rows, and by which rules.
 
     Raises
     ------
@@ -93,11 +104,11 @@ def read_all(
     import polars as pl
 
     if not isinstance(data, list | tuple):
-        return _read(data, config, window, most_beside, nights, seen)
+        return _read(data, wanted)
     if not data:
         raise DataError("the outcomes table is an empty list; name a file")
-    parts = [_read(each, config, window, most_beside, nights, seen) for each in data]
-    _refuse_half_recorded([part.absent for part in parts], data, config)
+    parts = [_read(each, wanted) for each in data]
+    _refuse_half_recorded([part.absent for part in parts], data, wanted.config)
     times = max(part.times for part in parts)
     frame = pl.concat([_drawn(part.frame, times) for part in parts])
     absent = frozenset.union(*(part.absent for part in parts))
@@ -125,14 +136,8 @@ def _named(data: Any) -> str:
     return str(data) if isinstance(data, str | Path) else "a table"
 
 
-def _read(
-    data: Any,
-    config: Config,
-    window: Window,
-    most_beside: int | None,
-    nights: Mapping[dt.date, Path],
-    seen: Seen,
-) -> Read:
+def _read(data: Any, wanted: Wanted) -> Read:
+    config, window, nights = wanted.config, wanted.window, wanted.nights
     rules, table = cell_rules(config), with_features(OUTCOMES, config)
     needed = [name for name in _needed(config) if not (nights and name in DECIDED)]
     with local_outcomes(data, table, rules) as given:
@@ -141,7 +146,7 @@ def _read(
             source = _as_contracted(given, table, needed, rules)
         if source is None:
             source = open_source(given, table, require=needed, rules=rules)
-        frame, times = _read_source(source, config, most_beside, nights, seen)
+        frame, times = _read_source(source, wanted)
     untold: list[CodedWarning] = []
     if window.runs is None and not says_service(source):
         used = dated(frame, window)
@@ -191,16 +196,11 @@ def _as_contracted(
         return None
 
 
-def _read_source(
-    source: Source,
-    config: Config,
-    most_beside: int | None,
-    nights: Mapping[dt.date, Path],
-    seen: Seen,
-) -> tuple[pl.DataFrame, int]:
+def _read_source(source: Source, wanted: Wanted) -> tuple[pl.DataFrame, int]:
     """Read them from where they are by now."""
     import polars as pl
 
+    config, most_beside = wanted.config, wanted.most_beside
     log = QuarantineLog()
     require_features(source, config)
     whole = {"is_premium", "logistics_return"} & {*source.columns}
@@ -215,8 +215,8 @@ def _read_source(
             yield check_batch(raw, source, log)
 
     is_told = says_service(source)
-    for batch in each_with_decisions(checked(), nights, is_told=is_told):
-        seen.add(batch)
+    for batch in each_with_decisions(checked(), wanted.nights, is_told=is_told):
+        wanted.seen.add(batch)
         parts.append(_drawn(batch, times))
         while most_beside is not None and sum(map(num_beside, parts)) > most_beside:
             # Which are left depends on how many there are, not on their order.

@@ -34,17 +34,31 @@ def published_nights(output: str) -> dict[dt.date, Path]:
     output
         As configured, perhaps with ``{date}``.
     """
+    versions = {
+        day: published_version(link.parent, day)
+        for day, link in dated_folders(output).items()
+    }
+    return {day: found for day, found in versions.items() if found is not None}
+
+
+def dated_folders(output: str) -> dict[dt.date, Path]:
+    """
+    What stands in an output folder under dates, by date, ascending: links or folders.
+
+    Parameters
+    ----------
+    output
+        As configured, perhaps with ``{date}``.
+    """
     pattern = glob.escape(output).replace("{date}", "*")
-    links = [Path(name) for name in glob.glob(f"{pattern}/????-??-??")]
-    found = {}
-    for link in links:
-        day = _date_of(link.name)
-        if day is None or link.parent != Path(expand_date(output, day)):
-            continue
-        version = published_version(link.parent, day)
-        if version is not None:
-            found[day] = version
-    return dict(sorted(found.items()))
+    paths = [Path(name) for name in glob.glob(f"{pattern}/????-??-??")]
+    dated = [(_date_of(path.name), path) for path in paths]
+    own = {
+        day: path
+        for day, path in dated
+        if day is not None and path.parent == Path(expand_date(output, day))
+    }
+    return dict(sorted(own.items()))
 
 
 def version_dates(output: str) -> list[dt.date]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -133,6 +134,15 @@ def test_runs_of_a_dated_folder_are_found_and_joined(
         learned(export, output="by/{date}")
     model = learned(export, output="by/{date}", runs="by/{date}").model
     assert model.kind == "randomised"
+
+
+def test_copies_of_nights_are_joined_without_their_links(export: pl.DataFrame) -> None:
+    """A copy has folders where the dates' links were."""
+    shutil.copytree("runs", "copies")
+    assert not Path("copies", str(PUBLISHED[0])).is_symlink()
+    window = Window(AS_OF, runs=Path("copies"))
+    rows = read_history(export, settings(), window).rows
+    assert rows["propensity"].is_not_null().sum() == 400
 
 
 def test_parcels_later_than_a_model_of_premium_ones_are_told(
