@@ -261,23 +261,38 @@ def test_slots_that_other_nights_took_are_gone_on_both_engines(spark, tmp_path):
     assert verify_night(there[0]).findings == ()
 
 
-@needs("java")
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:PySpark does not yet fully support")
-def test_ties_are_decided_for_an_earlier_night_on_both_engines(spark, tmp_path):
-    """The plan that keeps most of it, which is another than without it."""
-    config = keeping_ties(tmp_path)
+def assert_ties_are_decided(config, folder):
+    """By the plan that keeps most of an earlier night, another than without it."""
     capacity = pl.read_csv(config["inputs"]["capacity"])
     halved = capacity.with_columns(slots=pl.col("slots") // 2)
-    halved.write_csv(tmp_path / "halved.csv")
-    inputs = config["inputs"] | {"capacity": str(tmp_path / "halved.csv")}
-    other = config | {"inputs": inputs, "output": f"{tmp_path}/before"}
+    halved.write_csv(folder / "halved.csv")
+    inputs = config["inputs"] | {"capacity": str(folder / "halved.csv")}
+    other = config | {"inputs": inputs, "output": f"{folder}/before"}
     before, _ = published(other, "local", DAY - dt.timedelta(1))
     alone = published(config, "local", DAY, before)
     there = published(config, "spark", DAY, before)
     assert_equal_nights(alone, there)
-    other, _ = published(config | {"output": f"{tmp_path}/free"}, "local")
+    other, _ = published(config | {"output": f"{folder}/free"}, "local")
     plans = [
         pl.read_parquet(run / "recommendations.parquet") for run in (there[0], other)
     ]
     assert not plans[0].equals(plans[1])
+
+
+@needs("java")
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:PySpark does not yet fully support")
+def test_ties_are_decided_for_an_earlier_night_on_both_engines(spark, tmp_path):
+    """Executors keep as much of it as one machine does."""
+    assert_ties_are_decided(keeping_ties(tmp_path), tmp_path)
+
+
+@pytest.mark.slow
+def test_ties_are_decided_for_an_earlier_night_by_the_driver_alone(
+    tmp_path, monkeypatch
+):
+    """By a method that executors do not have: the driver has the earlier night, too."""
+    monkeypatch.setattr(run, "start_session", None)
+    config = keeping_ties(tmp_path)
+    config["solver"] |= {"method": "flow"}
+    assert_ties_are_decided(config, tmp_path)
