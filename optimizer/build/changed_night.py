@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.build.assemble import Names
+    from optimizer.build.encode_rows import Encoded
     from optimizer.build.lanes import Place
     from optimizer.build.merge_orders_kernel import ListedOrders
-    from optimizer.build.night import Encoded, InputRecord, Intake
+    from optimizer.build.night import InputRecord, Intake
     from optimizer.config import Config
 
 

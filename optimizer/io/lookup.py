@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from optimizer.io.parquet_pages import Group
 
-#: Files of so many bytes are kept in memory: of some hundred thousand merchants. So many
-#: of them as a month of nights has, with their indexes; of 5,000 merchants 20 MB.
+#: Files of so many bytes are kept in memory: of some hundred thousand merchants. And so
+#: many files: those of a month of nights, with indexes; of 5,000 merchants 20 MB.
 _SMALL_BYTES, _NUM_KEPT = 2 << 20, 64
 #: Row groups whose pages are known to be right: of some hundred million orders.
 _NUM_CHECKED = 4_096

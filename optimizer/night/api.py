@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import polars as pl
 
     from optimizer.build.carryover import EarlierNights
-    from optimizer.build.night import Intake, Look
+    from optimizer.build.encode_rows import Look
+    from optimizer.build.night import Intake
     from optimizer.certify.certificate import Certificate
     from optimizer.clock import StageClock
     from optimizer.config import Config

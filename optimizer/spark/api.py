@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optimizer.build.carryover import EarlierNights
 from optimizer.build.eligibility import orders_table, require_columns
+from optimizer.build.encode_rows import MAX_SALTS
 from optimizer.build.experiment import make_experiment
 from optimizer.build.lanes import places_frame
 from optimizer.build.learned_probabilities import fulfilment_of, model_of
-from optimizer.build.night import MAX_SALTS
 from optimizer.build.order_day import service_day
 from optimizer.certify.certificate import Certificate
 from optimizer.clock import StageClock

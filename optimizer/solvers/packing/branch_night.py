@@ -221,17 +221,17 @@ def make_linear(night: BranchNight) -> LinearNight:
     is_priced[first_lane : first_lane + lanes] |= is_filled
     binds = np.flatnonzero(((total > limit) | (least > 0)) & is_priced)
     floor = np.flatnonzero(least[binds] > 0)
-    rows, columns = len(binds), count + len(binds) + len(floor)
-    if rows > MOST_ROWS or rows * columns > MOST_NUMBERS:
-        rows, columns, binds, floor = 0, count, binds[:0], floor[:0]
+    rows, width = len(binds), count + len(binds) + len(floor)
+    if rows > MOST_ROWS or rows * width > MOST_NUMBERS:
+        rows, width, binds, floor = 0, count, binds[:0], floor[:0]
     row_of = np.full(len(limit), -1)
     row_of[binds] = np.arange(rows)
     used = row_of[place] >= 0
     limit, least = np.maximum(np.minimum(limit, total), least)[binds], least[binds]
-    whole = np.zeros((rows, columns + 1))
+    whole = np.zeros((rows, width + 1))
     scale = np.maximum(limit, 1).astype(np.float64)
     np.add.at(whole, (row_of[place[used]], at[used]), amount[used])
-    whole[:, columns] = limit
+    whole[:, width] = limit
     whole /= scale[:, None]
     whole[np.arange(rows), count + np.arange(rows)] = 1.0
     whole[floor, count + rows + np.arange(len(floor))] = 1.0
