@@ -9,18 +9,22 @@ the best 30 %, at a price, by inverse propensity. Intervals are over repetitions
 
 It says how well a ranking is learned, and nothing about delivery. The peers beside
 scikit-learn need EconML, CausalML and scikit-uplift, in an environment of their own:
-they are no dependency of this project.
+they are no dependency of this project. Each repetition says which file it was of, which
+columns were read, and the versions of what the method needs.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime as dt
+import hashlib
 import json
 import sys
 import tempfile
 import time
 import warnings
+from collections import Counter
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +42,13 @@ TOP_SHARE, FEE_VISITS = 0.3, 0.02
 CAMPAIGNS = ("mens", "womens")
 NUMBERS = ("recency", "history", "mens", "womens", "newbie")
 WORDS = ("history_segment", "zip_code", "channel")
+#: All that is read of the file: what was known of a customer, the lot, and the visit.
+#: ``arm`` is the published ``segment`` in short: mens, womens, control.
+COLUMNS = (*NUMBERS, *WORDS, "arm", "visit")
+SOURCE = (
+    "K. Hillstrom, *The MineThatData E-Mail Analytics And Data Mining Challenge*, "
+    "20 March 2008 (<http://minethatdata.com/blog/labels/MineThatData.html>)"
+)
 
 
 def main(words: list[str]) -> None:
@@ -53,8 +64,13 @@ def main(words: list[str]) -> None:
     if given.file.exists() and not given.resume:
         sys.exit(f"{given.file}: is there already; give --resume, or another --file")
     names = given.methods.split(",") if given.methods else list(METHODS)
-    done = {(r["campaign"], r["seed"], r["method"]) for r in read_records([given.file])}
-    table = pl.read_parquet(given.data)
+    kept = read_records([given.file])
+    done = {(r["campaign"], r["seed"], r["method"]) for r in kept}
+    sha256 = hashlib.sha256(given.data.read_bytes()).hexdigest()
+    if {r.get("sha256", sha256) for r in kept} - {sha256}:
+        sys.exit(f"{given.file}: is of another file than {given.data}")
+    of_file = {"source": SOURCE, "sha256": sha256, "columns": COLUMNS}
+    table = pl.read_parquet(given.data, columns=[*COLUMNS])
     for seed in range(given.seed, given.seed + given.repetitions):
         for campaign in CAMPAIGNS:
             for name in names:
@@ -63,6 +79,7 @@ def main(words: list[str]) -> None:
                 row = repetition(table, campaign, seed, name)
                 if row is None:
                     continue
+                row |= of_file | {"versions": versions_of(name)}
                 with given.file.open("a") as file:
                     file.write(json.dumps(row) + "\n")
     print(results(read_records([given.file])))
@@ -339,11 +356,39 @@ METHODS: dict[str, Callable[..., np.ndarray]] = {
 }
 
 
+#: Packages that a method's ranking is made with.
+PACKAGES = {
+    "shipped learner": ("premium-delivery-optimizer", "scikit-learn"),
+    "ridge logistic": ("scikit-learn",),
+    "EconML DR-learner": ("econml", "scikit-learn"),
+    "EconML causal forest": ("econml", "scikit-learn"),
+    "CausalML X-learner": ("causalml", "scikit-learn"),
+    "scikit-uplift two models": ("scikit-uplift", "scikit-learn"),
+    "highest risk": ("scikit-learn",),
+}
+
+
+def versions_of(name: str) -> dict[str, str]:
+    """The installed versions of what a method needs; a source tree has none."""
+    found = {}
+    for package in PACKAGES.get(name, ()):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
 def results(rows: list[dict[str, Any]]) -> str:
-    """Markdown, per 1,000 customers, mean and 95 % interval over repetitions."""
+    """
+    Markdown, per 1,000 customers, mean and 95 % interval over repetitions.
+
+    Below it what the repetitions are of, as far as they say it.
+    """
     lines = [
-        "| campaign | method | n | Qini | AUUC | policy, net | less the shipped |",
-        "|---|---|--:|--:|--:|--:|--:|",
+        "| campaign | method | n | Qini | AUUC | policy, net | less the shipped "
+        "| seconds each |",
+        "|---|---|--:|--:|--:|--:|--:|--:|",
     ]
     for campaign in CAMPAIGNS:
         own = [row for row in rows if row["campaign"] == campaign]
@@ -354,7 +399,28 @@ def results(rows: list[dict[str, Any]]) -> str:
                 + " | ".join(_cells([r for r in own if r["method"] == method], base))
                 + " |"
             )
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *_grounds(rows)])
+
+
+def _grounds(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """What the repetitions say of their file and of the packages, and how many do."""
+    told = [row for row in rows if "sha256" in row]
+    if left := len(rows) - len(told):
+        yield (
+            f"{left:,} of {len(rows):,} repetitions are of before the file's hash and "
+            "packages' versions were recorded: nothing says any more which they were."
+        )
+    for file, num in Counter(row["sha256"] for row in told).items():
+        (columns,) = {tuple(row["columns"]) for row in told if row["sha256"] == file}
+        yield f"{num:,} are of the file with SHA-256"
+        yield f"`{file}`; columns read: {', '.join(f'`{name}`' for name in columns)}."
+    used = Counter(
+        (row["method"], ", ".join(" ".join(one) for one in row["versions"].items()))
+        for row in told
+        if row["versions"]
+    )
+    for (method, versions), num in used.items():
+        yield f"{method}, {num:,}: {versions}."
 
 
 def _cells(
@@ -366,6 +432,7 @@ def _cells(
     pairs = [row for row in rows if row["seed"] in base]
     less = [1000 * (row["policy"] - base[row["seed"]]["policy"]) for row in pairs]
     yield _mean(np.array(less)) if less else ""
+    yield f"{np.mean([row['seconds'] for row in rows]):.2f}"
 
 
 def _mean(values: np.ndarray) -> str:

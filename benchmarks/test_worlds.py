@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -201,6 +204,32 @@ def test_hillstrom_judges_a_ranking_by_what_it_finds():
     assert best["qini"] > 0.02 > abs(lot["qini"])
     assert best["policy"] == pytest.approx(0.3 * (0.5 - 0.02), abs=0.03)
     assert "| mens | random | 1 |" in hillstrom.results([best, lot])
+
+
+def test_hillstrom_says_of_which_file_and_by_which_versions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each repetition has both; older ones are counted, and another file is refused."""
+    told: dict[str, Any] = dict.fromkeys(("auuc", "qini", "policy", "seconds"), 0.0)
+    old = told | {"campaign": "mens", "seed": 9, "method": "highest risk"}
+    monkeypatch.setattr(hillstrom, "repetition", lambda *given: dict(old))
+    data, kept = tmp_path / "trial.parquet", tmp_path / "kept.jsonl"
+    rows = pl.DataFrame({name: [1] for name in hillstrom.COLUMNS} | {"spend": [2.0]})
+    rows.write_parquet(data)
+    words = [str(data), "--file", str(kept), "--methods", "highest risk", "--resume"]
+    kept.write_text(json.dumps(old) + "\n")
+    hillstrom.main([*words, "--repetitions", "1"])
+    sha256 = hashlib.sha256(data.read_bytes()).hexdigest()
+    rest = worlds.read_records([kept])[1:]
+    assert [row["sha256"] for row in rest] == [sha256] * 2
+    assert "spend" not in rest[0]["columns"]
+    shown = capsys.readouterr().out
+    assert "1 of 3 repetitions are of before" in shown
+    version = metadata.version("scikit-learn")
+    assert f"highest risk, 2: scikit-learn {version}." in shown
+    data.write_bytes(data.read_bytes() + b" ")
+    with pytest.raises(SystemExit, match="is of another file"):
+        hillstrom.main(words)
 
 
 def test_the_page_is_of_the_repetitions_that_are_kept():
