@@ -50,6 +50,8 @@ class Grounds:
     unseen
         Names in the night's orders and options that the model does not know, by column,
         with the rows that have them.
+    num_orders
+        The night's orders, by merchant.
     """
 
     model: LearnedModel | None
@@ -58,6 +60,7 @@ class Grounds:
     policy: PolicyRow
     day: dt.date | None
     unseen: Mapping[str, Mapping[str, int]]
+    num_orders: Mapping[str, int]
 
 
 def assumptions(grounds: Grounds) -> tuple[CodedWarning, ...]:
@@ -76,6 +79,7 @@ def assumptions(grounds: Grounds) -> tuple[CodedWarning, ...]:
         found.append(warn("PROBABILITIES_GIVEN"))
     else:
         found += _of_effect(model, grounds.config)
+        found += _of_others(model, grounds.num_orders)
     if used is not None:
         found += _of_risks(used, grounds)
         found += _new_names(used, grounds)
@@ -119,6 +123,17 @@ def _of_effect(model: LearnedModel, config: Config) -> list[CodedWarning]:
         code = "EFFECT_BY_ORDER" if is_tried else "EFFECT_UNTRIED"
         found.append(warn(code, learner=model.learner))
     return found
+
+
+def _of_others(
+    model: LearnedModel, num_orders: Mapping[str, int]
+) -> list[CodedWarning]:
+    """Orders of merchants whose own parcels say nothing of the effect."""
+    num_rows = sum(num_orders.get(merchant, 0) for merchant in model.undrawn)
+    if not num_rows:
+        return []
+    told = {"num_rows": num_rows, "num_orders": sum(num_orders.values())}
+    return [warn("EFFECT_OF_OTHERS", **told)]
 
 
 def _of_harm(model: LearnedModel, harm: str) -> CodedWarning:

@@ -285,6 +285,8 @@ class LearnedModel(_Part):
     #: not known of models of before.
     num_waiting: int | None = None
     pooled: dict[str, Pooled] | None = None
+    #: Merchants of whose parcels none was left to chance, where others' were.
+    undrawn: list[str] = []
     #: Premium parcels of a history that did not decide their effect; else ``None``.
     num_premium: Annotated[int, Field(gt=0)] | None = None
     #: ``None`` where nothing of earlier plans was left to chance.

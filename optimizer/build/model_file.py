@@ -166,7 +166,15 @@ def _not_read(content: bytes) -> str:
 
 
 #: Parts that are written where there is something to say.
-_LATER_PARTS = ("num_waiting", "pooled", "num_premium", "realised", "leaks", "young")
+_LATER_PARTS = (
+    "num_waiting",
+    "pooled",
+    "num_premium",
+    "realised",
+    "leaks",
+    "young",
+    "undrawn",
+)
 
 
 def model_text(model: LearnedModel) -> str:

@@ -239,6 +239,7 @@ def take_in(
         policy=policy,
         day=history.day,
         unseen=encoded.unseen.counts,
+        num_orders=_num_orders(encoded),
     )
     return Intake(
         problem=problem,
@@ -413,6 +414,11 @@ def assumed_of_rows(
 
 def _merchants_of(encoded: Encoded) -> list[str]:
     """Merchants that have orders, quarantined ones aside."""
+    return [*_num_orders(encoded)]
+
+
+def _num_orders(encoded: Encoded) -> dict[str, int]:
+    """Orders by merchant, quarantined ones aside."""
     ids = encoded.coder.merchants.ids
-    seen = np.bincount(encoded.orders.merchant, minlength=len(ids)) > 0
-    return [ids[code] for code in np.flatnonzero(seen)]
+    counts = np.bincount(encoded.orders.merchant, minlength=len(ids))
+    return {ids[code]: int(counts[code]) for code in np.flatnonzero(counts)}

@@ -445,6 +445,16 @@ _ASSUMPTIONS: dict[str, WarningKind] = {
         column="word",
         names="names",
     ),
+    "EFFECT_OF_OTHERS": _counted(
+        "{num_rows} of {num_orders} orders is of a merchant of whose past parcels none "
+        "was left to chance: the effect on it is taken to be that on other merchants' "
+        "parcels",
+        "{num_rows} of {num_orders} orders are of merchants of whose past parcels none "
+        "was left to chance: the effect on them is taken to be that on other "
+        "merchants' parcels",
+        num_rows="count",
+        num_orders="count",
+    ),
     "KEPT_STATED": _about(
         "promises are kept as objective.fulfilment states: {carriers}",
         carriers="names",

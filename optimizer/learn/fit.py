@@ -52,7 +52,11 @@ from optimizer.learn.learners import LEARNERS, POOLED, Trial
 from optimizer.learn.ledger import kept_accounts, ledger
 from optimizer.learn.models_folder import in_force
 from optimizer.learn.one_thread import on_one_thread
-from optimizer.learn.overlap import comparable, drawn_together
+from optimizer.learn.overlap import (
+    comparable,
+    drawn_together,
+    undrawn_merchants,
+)
 from optimizer.learn.promise import promise_alerts, promises, stated_kept_share
 from optimizer.learn.rates import known_risks
 from optimizer.learn.risk import (
@@ -323,6 +327,8 @@ def _model(past: History, config: Config, content: dict[str, Any]) -> LearnedMod
     } | _alarms(past)
     if content["kind"] == "prior":
         of_history["num_premium"] = int(past.frame["is_premium"].sum()) or None
+    else:
+        of_history["undrawn"] = undrawn_merchants(past.frame)
     unnamed = LearnedModel.model_validate(of_history | content)
     return named(unnamed, str(past.last))
 

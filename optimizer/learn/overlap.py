@@ -106,6 +106,21 @@ def is_left_to_chance(frame: pl.DataFrame) -> bool:
     return 0 < int(drawn["is_premium"].sum()) < len(drawn)
 
 
+def undrawn_merchants(frame: pl.DataFrame) -> list[str]:
+    """
+    Merchants of whose parcels none was left to chance, ascending.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> rows = {"merchant_id": ["a", "a", "b", "c"], "propensity": [0.5, 0, 1, None]}
+    >>> undrawn_merchants(pl.DataFrame(rows, strict=False))
+    ['b', 'c']
+    """
+    drawn = frame.filter(_is_drawn(frame))["merchant_id"]
+    return sorted({*frame["merchant_id"]}.difference(drawn))
+
+
 def _is_drawn(frame: pl.DataFrame) -> NDArray[np.bool_]:
     chance = frame["propensity"].fill_null(0.0).to_numpy()
     return np.asarray((chance > 0) & (chance < 1))

@@ -118,6 +118,7 @@ def driver_night(
         policy=rules.policy,
         day=rules.day,
         unseen=census.unseen,
+        num_orders=dict(zip(census.merchant_ids, census.there.tolist(), strict=True)),
     )
     intake = Intake(
         problem=plan.problem,

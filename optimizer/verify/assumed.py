@@ -174,6 +174,7 @@ def _stated(
     harms = [harm for harm in _HARMS if harm == "complaint" or _return_costs(config)]
     if gives_premium:
         yield from _effects(model, harms, is_drawn=bool(num_draws(record)))
+        yield from _of_others(engine, model)
     else:
         yield "PROBABILITIES_GIVEN", {}
     known = engine.execute("FROM orders_columns").fetchall()
@@ -260,6 +261,18 @@ def _effects(model: Any, harms: Sequence[str], *, is_drawn: bool) -> Iterator[_S
             "EFFECT_BY_ORDER" if num_candidates > 1 else "EFFECT_UNTRIED",
             {"learner": learner},
         )
+
+
+def _of_others(engine: duckdb.DuckDBPyConnection, model: Any) -> Iterator[_Said]:
+    """Orders of merchants of whom the model says that none was left to chance."""
+    counted = engine.execute(
+        "SELECT count(*) FILTER (list_contains(?, merchant_id::VARCHAR)), count(*) "
+        "FROM orders",
+        [model.get("undrawn", [])],
+    ).fetchall()
+    ((num_rows, num_orders),) = counted
+    if num_rows:
+        yield "EFFECT_OF_OTHERS", {"num_rows": num_rows, "num_orders": num_orders}
 
 
 def _new_names(engine: duckdb.DuckDBPyConnection, model: Any) -> Iterator[_Said]:

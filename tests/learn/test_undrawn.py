@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 
 import numpy as np
 import polars as pl
 import pytest
 
 import optimizer
+from optimizer.build.assumed import Grounds, assumptions
 from optimizer.build.learned_model import HARMS
+from optimizer.build.learned_probabilities import Gaps
+from optimizer.build.model_file import model_text
 from optimizer.errors import DataError
 from optimizer.learn.fit import learn
 from optimizer.learn.learned import save_model
@@ -143,3 +147,30 @@ def test_some_parcels_left_to_chance_decide_alone():
         assert found.model.pooled[harm].share == pytest.approx(0.5, abs=0.12)
     codes = {one.code for one in found.warnings}
     assert "PRIOR_DECIDES" not in codes
+
+
+def test_merchants_of_whom_nothing_was_left_to_chance_are_told() -> None:
+    """
+    One of seven merchants had its parcels chosen; three of a night's orders are its.
+
+    Where all merchants have randomised parcels the model has the bytes of before.
+    """
+    sound = outcomes(2_000, seed=1)
+    is_chosen = pl.col("merchant_id") == "m3"
+    chance = pl.when(is_chosen).then(pl.col("is_premium").cast(pl.Float64))
+    mixed = sound.with_columns(propensity=chance.otherwise("propensity"))
+    config = settings(learning={"prior": {"effect": 0.3}})
+    window = Window(DAY + dt.timedelta(45))
+    models = [learn(table, config, window).model for table in (sound, mixed)]
+    assert [model.undrawn for model in models] == [[], ["m3"]]
+    assert "undrawn" not in json.loads(model_text(models[0]))
+    gaps = Gaps(premium=True, risks=frozenset(HARMS))
+    night = {"m3": 3, "m4": 5, "new": 2}
+    for model, told in zip(models, ([], [(3, 10)]), strict=True):
+        grounds = Grounds(model, gaps, config, config.policy[0], DAY, {}, night)
+        values = [
+            (one.values["num_rows"], one.values["num_orders"])
+            for one in assumptions(grounds)
+            if one.code == "EFFECT_OF_OTHERS"
+        ]
+        assert values == told

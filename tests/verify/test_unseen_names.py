@@ -25,7 +25,9 @@ from tests.support.published_nights import publish, record_of
 PREMIUM = ["complaint_prob_premium", "return_prob_premium"]
 
 
-def _model(*, merchants: dict[str, float]) -> LearnedModel:
+def _model(
+    *, merchants: dict[str, float], undrawn: tuple[str, ...] = ()
+) -> LearnedModel:
     """A model of one region, two tiers, two carriers; its trees ask for a category."""
     levels = {
         "region_id": {"CN-11": 0.1},
@@ -54,6 +56,7 @@ def _model(*, merchants: dict[str, float]) -> LearnedModel:
     parts = {
         "risk": dict.fromkeys(HARMS, risk),
         "effect": dict.fromkeys(HARMS, changed),
+        "undrawn": [*undrawn],
     }
     return named(found.model_copy(update=parts), "made")
 
@@ -75,7 +78,7 @@ def _night(folder: Path, carriers: int = 1) -> tuple[Path, dict[str, Any]]:
         "options": None if options is None else options.drop(PREMIUM),
     }
     (folder / "model").mkdir()
-    made = _model(merchants={first: 0.3})
+    made = _model(merchants={first: 0.3}, undrawn=[first, "gone"])
     (folder / "model/model.json").write_text(model_text(made))
     config = settings(
         Variant(
@@ -125,7 +128,16 @@ def test_names_that_the_model_has_not_seen_are_counted(
     assert told["region"]["names"] == sorted(elsewhere.unique())[:5]
     others = orders.filter(pl.col("merchant_id") != orders["merchant_id"][0])
     assert told["merchant"]["num_rows"] == len(others)
+    (of_others,) = (
+        one["values"]
+        for one in record["assumptions"]
+        if one["code"] == "EFFECT_OF_OTHERS"
+    )
+    assert of_others == {"num_rows": 400 - len(others), "num_orders": 400}
     assert state_again(run, record) == []
+    of_others["num_rows"] -= 1
+    (found,) = state_again(run, record)
+    assert "EFFECT_OF_OTHERS: num_rows is" in str(found)
 
 
 @pytest.mark.slow
