@@ -530,3 +530,50 @@ def test_standard_output_is_for_results(capfd: pytest.CaptureFixture[str]) -> No
     ctypes.CDLL(None).fflush(None)
     out, err = capfd.readouterr()
     assert (out, err) == ("a result\n", "a remark\n")
+
+
+@pytest.mark.slow
+def test_whenever_the_time_is_up_no_plan_is_worse_than_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """
+    A large night is cut at one look at the clock after another: once the plan at the
+    first prices is there, none that is returned is worth less.
+    """
+    problem = random_packing(
+        np.random.default_rng(7),
+        num_orders=4_000,
+        num_merchants=40,
+        num_lanes=60,
+        most_options=3,
+        num_rows=0,
+        most_saving=1_000_000,
+        pin_share=0.0,
+    )
+    assert problem.num_options > packing.FEW_OPTIONS
+    looks, most, first = 0, 0, list[int]()
+
+    def seconds_left(_: object) -> float:
+        nonlocal looks
+        looks += 1
+        return 60.0 if looks <= most else 0.0
+
+    def first_plan(*given: object) -> np.ndarray:
+        chosen = made(*given)
+        first.append(int(problem.option_saving[chosen].sum()))
+        return chosen
+
+    made = refine_prices.first_plan
+    monkeypatch.setattr(refine_prices, "first_plan", first_plan)
+    monkeypatch.setattr(refine_prices.PackingSearch, "seconds_left", seconds_left)
+    monkeypatch.setattr(packing, "network_plan", lambda *_: None)
+    monkeypatch.setattr(neighborhood_search, "ROUNDS", ())
+    worths = []
+    for count in range(20, 260, 8):
+        looks, most = 0, count
+        first.clear()
+        found = solve(problem, "packing", SolveParams())
+        if first:
+            worths.append(int(problem.option_saving[found.chosen].sum()) - first[0])
+    assert len(worths) > 10
+    assert min(worths) >= 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from optimizer.model.side_constraints import HARD, NO_FLOOR, NO_PIN
-from optimizer.solvers.market import running
+from optimizer.solvers.market import ranges, running
+from optimizer.solvers.network.primal_heuristic import chosen_options
 from optimizer.solvers.packing.market import Targets, side_of
 
 if TYPE_CHECKING:
@@ -253,8 +255,69 @@ def built(night: PackingNight) -> PackingPlan:
     return state
 
 
+def most_chosen(problem: Problem, market: NearMarket) -> int:
+    """About how many orders caps and slots allow."""
+    load = market.uses.option_load
+    caps = np.minimum(market.cap, np.diff(market.merchant_start)).sum()
+    slots = problem.slots[problem.lane_parent < 0].sum()
+    total = float(slots) / max(float(load.sum()), 1.0)
+    return int(min(float(caps), total * len(load) + 1))
+
+
+def first_plan(
+    problem: Problem,
+    market: NearMarket,
+    worth: NDArray[np.int64],
+    known: NDArray[np.int64],
+    is_late: Callable[[], bool],
+) -> NDArray[np.int64]:
+    """
+    A plan at prices that are not yet final, improved once.
+
+    Parameters
+    ----------
+    problem, market
+        The night, and its orders that could matter.
+    worth
+        ``(num_options,) int64``: saving above all prices.
+    known
+        ``(n,) int64``: options of the problem that are a plan already, or none.
+    is_late
+        Whether the time is up.
+
+    Returns
+    -------
+    ``(n,) int64``: options of the problem, ascending; worth no less than those known.
+    """
+    deep = closest(worth, DEEP * most_chosen(problem, market))
+    night = make_packing_night(problem, market, worth, deep)
+    state = better_start(problem, market, night, known)
+    state = improved(night, state, deep, is_late, most_sweeps=1)
+    return chosen_options(problem.option_start, market, state.pick)
+
+
+def better_start(
+    problem: Problem,
+    market: NearMarket,
+    night: PackingNight,
+    known: NDArray[np.int64],
+) -> PackingPlan:
+    """A plan built anew, or the known one where that is worth as much or more."""
+    state = built(night)
+    if len(known) == 0:
+        return state
+    option, _ = ranges(problem.option_start, market.order)
+    before = state_of(night, np.searchsorted(option, known))
+    return max(before, state, key=partial(worth_key, night))
+
+
 def improved(
-    night: PackingNight, state: PackingPlan, deep: int, is_late: Callable[[], bool]
+    night: PackingNight,
+    state: PackingPlan,
+    deep: int,
+    is_late: Callable[[], bool],
+    *,
+    most_sweeps: int = MOST_SWEEPS,
 ) -> PackingPlan:
     """
     Insert options that gain, dropping others for them, until hardly any gain.
@@ -269,6 +332,8 @@ def improved(
         Greatest margin, micro-CNY above or below 0, of options that are tried.
     is_late
         Whether the time is up.
+    most_sweeps
+        Sweeps at most.
     """
     from optimizer.solvers.kernels.packing_improve import improve
 
@@ -279,7 +344,7 @@ def improved(
     moved = np.zeros(len(night.high) + 1, np.int64)
     tried = np.zeros(len(night.option_order), np.int64)
     money = money_of(night, state)
-    for _ in range(MOST_SWEEPS):
+    for _ in range(most_sweeps):
         num_kept = 0
         for block in blocks:
             if is_late():

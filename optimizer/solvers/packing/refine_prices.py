@@ -14,6 +14,8 @@ from optimizer.solvers.deadline import EXTRA_SECONDS
 from optimizer.solvers.market import sub_market, whole_market
 from optimizer.solvers.network.refine_prices import with_added
 from optimizer.solvers.network.screen import given_prices
+from optimizer.solvers.owners import order_at
+from optimizer.solvers.packing.local_search import first_plan, margins
 from optimizer.solvers.packing.market import (
     PackingPrices,
     bound_at,
@@ -90,12 +92,15 @@ class Priced:
         ``(num_merchants,) int64``.
     bound
         The dual bound of all orders, micro-CNY.
+    chosen
+        ``(n,) int64``: the best plan that was made on the way; none on small nights.
     """
 
     market: NearMarket
     prices: PackingPrices
     merchant_price: NDArray[np.int64]
     bound: int
+    chosen: NDArray[np.int64]
 
 
 def priced_market(
@@ -111,6 +116,12 @@ def priced_market(
     before
         An earlier market, whose orders stay in. Its prices may have hoped for floors
         that nothing reaches, so they are no start.
+
+    Returns
+    -------
+    Priced
+        With a plan at the first prices of large nights: prices take most of the time,
+        and however much of it is left, what is decided is no worse.
     """
     problem, pool = search.problem, search.pool
     whole = whole_market(problem, targets.is_pinned)
@@ -136,24 +147,39 @@ def priced_market(
         sieve = ScreenParams(ones, problem.cap, depth, reach)
         return screen(whole, prices.lane, prices.row, sieve, pool)
 
+    def planned(
+        market: NearMarket, prices: PackingPrices, known: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        if is_small or before is not None or is_late():
+            return known
+        merchant_price, _ = bound_at(problem, market, prices, targets.low, pool)
+        worth = margins(market, prices, merchant_price)
+        return first_plan(problem, market, worth, known, search.is_late)
+
+    is_small = problem.num_options <= FEW
     prices = _start(problem, search.params)
     first = sub_market(whole, near(prices, FIRST_DEPTH, 0), problem.cap, pool)
     scale = _mean_saving(first)
     prices = improved(first, prices, scale, FIRST_WINDOWS)
-    is_small = problem.num_options <= FEW
     orders = np.arange(problem.num_orders if is_small else 0)
-    if before is not None:
-        orders = before.market.order
-    for _ in range(MOST_SCREENS):
+    chosen = np.zeros(0, np.int64)
+    if before is None:
+        chosen = planned(first, prices, chosen)
+        orders = with_added(orders, order_at(problem, chosen))
+    else:
+        orders, chosen = before.market.order, before.chosen
+    for number in range(MOST_SCREENS):
         orders = with_added(orders, near(prices, DEPTH, int(REACH * scale)))
         market = sub_market(whole, orders, problem.cap, pool)
         for windows in (NEXT_WINDOWS, LAST_WINDOWS):
             prices = improved(market, prices, scale, windows)
         merchant_price, bound = bound_at(problem, whole, prices, targets.low, pool)
+        if number == 0:
+            chosen = planned(market, prices, chosen)
         close = bound_at(problem, market, prices, targets.low, pool)[1]
         if is_late() or bound - close <= CLOSE_BOUND * abs(bound):
             break
-    return Priced(market, prices, merchant_price, bound)
+    return Priced(market, prices, merchant_price, bound, chosen)
 
 
 def _start(problem: Problem, params: SolveParams) -> PackingPrices:

@@ -35,7 +35,7 @@ from optimizer.model.lane_tree import effective_price, own_price
 from optimizer.model.solution import Solution, SolveParams, Termination
 from optimizer.solvers.choose_method import solve_network
 from optimizer.solvers.compiling import compiling_seconds
-from optimizer.solvers.market import Threads, ranges, sub_market, whole_market
+from optimizer.solvers.market import Threads, sub_market, whole_market
 from optimizer.solvers.network.primal_heuristic import chosen_options
 from optimizer.solvers.packing.branch import MOST_OPTIONS, with_branches
 from optimizer.solvers.packing.core_mip import Beside, make_core, solve_core, undecided
@@ -44,12 +44,12 @@ from optimizer.solvers.packing.lane_prices import best_lane_prices
 from optimizer.solvers.packing.lane_relaxation import lanes_plan
 from optimizer.solvers.packing.local_search import (
     DEEP,
-    built,
+    better_start,
     closest,
     improved,
     make_packing_night,
     margins,
-    state_of,
+    most_chosen,
     targets_of,
     worth_key,
 )
@@ -132,7 +132,7 @@ def _solve(search: PackingSearch) -> Solution:
         found = lanes_plan(problem, priced.prices.lane)
         if found is not None:
             return found
-    chosen = np.zeros(0, np.int64)
+    chosen = priced.chosen
     for _ in range(MOST_ROUNDS):
         planned = priced
         night, state = _planned(search, priced, chosen)
@@ -157,11 +157,9 @@ def _planned(
     """Make a plan at prices, or keep the present one if it is better."""
     problem, market = search.problem, priced.market
     worth = margins(market, priced.prices, priced.merchant_price)
-    deep = closest(worth, DEEP * _most_chosen(problem, priced))
+    deep = closest(worth, DEEP * most_chosen(problem, market))
     night = make_packing_night(problem, market, worth, deep)
-    option, _ = ranges(problem.option_start, market.order)
-    known = np.searchsorted(option, chosen)
-    state = state_of(night, known) if len(known) else built(night)
+    state = better_start(problem, market, night, chosen)
     is_late = search.is_late
     if problem.num_options > FEW_OPTIONS:
         kept_back = BOUND_SHARE * search.params.time_limit_seconds
@@ -170,15 +168,6 @@ def _planned(
     if not _is_close(search, night, state, priced.bound):
         state = _solved(search, priced, night, state)
     return night, state
-
-
-def _most_chosen(problem: Problem, priced: Priced) -> int:
-    """About how many orders caps and slots allow."""
-    market, load = priced.market, priced.market.uses.option_load
-    caps = np.minimum(market.cap, np.diff(market.merchant_start)).sum()
-    slots = problem.slots[problem.lane_parent < 0].sum()
-    total = float(slots) / max(float(load.sum()), 1.0)
-    return int(min(float(caps), total * len(load) + 1))
 
 
 def _is_same(one: Targets, other: Targets) -> bool:
@@ -342,7 +331,7 @@ def _lane_prices(
     problem, market, pool = search.problem, priced.market, search.pool
     whole = whole_market(problem, targets.is_pinned)
     worth = margins(market, priced.prices, priced.merchant_price)
-    deep = closest(worth, LANE_OPTIONS * _most_chosen(problem, priced))
+    deep = closest(worth, LANE_OPTIONS * most_chosen(problem, market))
     orders = market.order[np.unique(market.option_order[worth >= -deep])]
     view = lane_view(problem, sub_market(whole, orders, problem.cap, pool), targets.low)
     start = start_prices(view, priced.prices, priced.merchant_price)
