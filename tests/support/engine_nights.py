@@ -213,11 +213,12 @@ def by_rules(folder):
 
 
 def _model_of_some_names():
-    """A model that has numbers for some tiers, regions and merchants alone."""
+    """Numbers for some tiers, regions, merchants; of one merchant nothing was drawn."""
     levels = {"tier": {"t0": 0.2}, "region_id": {"r1": 0.1}, "merchant_id": {"m1": 0.1}}
     risk = Risk(intercept=-3.0, slopes={}, levels=levels)
     found = a_model(has_trees=True)
-    return named(found.model_copy(update={"risk": dict.fromkeys(HARMS, risk)}), "made")
+    parts = {"risk": dict.fromkeys(HARMS, risk), "undrawn": ["m1"]}
+    return named(found.model_copy(update=parts), "made")
 
 
 def with_a_model(folder):
