@@ -17,7 +17,7 @@ import numpy as np
 from optimizer.verify.whole_lanes import most_worth
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import duckdb
     from numpy.typing import NDArray
@@ -157,18 +157,57 @@ def fill_branches(statement: duckdb.DuckDBPyConnection) -> list[str]:
         ).fetchall()
         leaves = dict(_leaves(nodes, ways.number))
         prices = _prices(statement, ways, leaves)
-        bounds = [
-            bound
-            for node, way in leaves.items()
-            if (bound := _most(ways, way, prices[node])) is not None
-        ]
+
+        def most(node: int, is_filled: bool) -> tuple[int, int] | None:
+            return _most(ways, leaves[node], prices[node], is_filled)
+
+        bounds = _bounded([*leaves], most, _enough(statement))
         if not bounds:
             raise _WrongTreeError("no branch leaves any plan")
     except _WrongTreeError as error:
         return [str(error)]
-    least, most = (max(side) for side in zip(*bounds, strict=True))
-    statement.execute("INSERT INTO given_branches VALUES (?, ?)", [least, most])
+    least, most_of_all = (max(side) for side in zip(*bounds, strict=True))
+    statement.execute("INSERT INTO given_branches VALUES (?, ?)", [least, most_of_all])
     return []
+
+
+def _enough(statement: duckdb.DuckDBPyConnection) -> int | None:
+    """What a branch's bound has to stay below to bear the published one out."""
+    ((bound, unit),) = statement.execute(
+        "SELECT claim('$.certificate.dual_bound')::HUGEINT, "
+        "greatest(1, coalesce(claim('$.certificate.unit')::BIGINT, 1))"
+    ).fetchall()
+    return None if bound is None else bound + unit
+
+
+def _bounded(
+    nodes: list[int],
+    most: Callable[[int, bool], tuple[int, int] | None],
+    enough: int | None,
+) -> list[tuple[int, int]]:
+    """
+    Bound all leaves; large lanes are filled only where a price of their slots is
+    not enough, and no more of them once a leaf refutes what is published.
+
+    Parameters
+    ----------
+    nodes
+        The leaves.
+    most
+        Both sides of a leaf's bound, its large lanes filled or not; ``None``: no plan.
+    enough
+        What all have to stay below; ``None`` where nothing is published.
+    """
+    bounds = {node: both for node in nodes if (both := most(node, False)) is not None}
+    for node in sorted(bounds, key=lambda node: (-bounds[node][1], node)):
+        if enough is not None and bounds[node][1] < enough:
+            break
+        filled = most(node, True)
+        if filled is not None:
+            bounds[node] = filled
+        if enough is None or bounds[node][0] >= enough:
+            break
+    return [*bounds.values()]
 
 
 class _WrongTreeError(Exception):
@@ -328,9 +367,21 @@ def _check(ways: Ways, node: int, prices: Mapping[str, NDArray[np.int64]]) -> No
 
 
 def _most(
-    ways: Ways, fixed: list[tuple[int, bool]], prices: Mapping[str, NDArray[np.int64]]
+    ways: Ways,
+    fixed: list[tuple[int, bool]],
+    prices: Mapping[str, NDArray[np.int64]],
+    is_filled: bool,
 ) -> tuple[int, int] | None:
-    """Most that a leaf's plans can be worth, from both sides; ``None``: it has none."""
+    """
+    Most that a leaf's plans can be worth, from both sides; ``None``: it has none.
+
+    Parameters
+    ----------
+    ways, fixed, prices
+        The night, what the way to the leaf fixes, and its prices.
+    is_filled
+        Whether large lanes are filled, not only priced: then both sides may differ.
+    """
     taken = sorted({way for way, is_in in fixed if is_in})
     left_out = {way for way, is_in in fixed if not is_in}
     orders = ways.order[taken]
@@ -368,7 +419,9 @@ def _most(
         here = here[np.lexsort((-value[here], ways.load[here]))]
         forced = [way for way in taken if ways.lane[way] == lane]
         room = int(ways.room[lane]) - int(ways.load[forced].sum())
-        worth, by_price = most_worth(ways.load[here], value[here], room)
+        worth, by_price = most_worth(
+            ways.load[here], value[here], room, is_filled=is_filled
+        )
         least, most = least + worth, most + by_price
     return least, most
 

@@ -43,7 +43,11 @@ def fill_worths(statement: duckdb.DuckDBPyConnection) -> None:
 
 
 def most_worth(
-    loads: NDArray[np.int64], values: NDArray[np.int64], slots: int
+    loads: NDArray[np.int64],
+    values: NDArray[np.int64],
+    slots: int,
+    *,
+    is_filled: bool = True,
 ) -> tuple[int, int]:
     """
     Find the greatest value of a lane, and a bound on it by the price of a slot.
@@ -54,11 +58,13 @@ def most_worth(
         ``(k,) int64``, values above 0; ascending by load, and by value descending.
     slots
         Of the lane.
+    is_filled
+        Whether a lane above ``MAX_SLOTS`` is filled; else its price bounds it.
 
     Returns
     -------
     worth, by_price
-        Equal for lanes of up to ``MAX_SLOTS`` slots.
+        Equal for lanes of up to ``MAX_SLOTS`` slots, and for all that are not filled.
 
     Examples
     --------
@@ -80,6 +86,8 @@ def most_worth(
         worth = _filled(loads, values, slots)
         return worth, worth
     price, by_price = _at_price(loads, values, slots)
+    if not is_filled:
+        return min(total, by_price), min(total, by_price)
     simple = _in_turn(loads, values, slots)
     margin = values - loads * price
     is_sure = margin > by_price - simple

@@ -1,0 +1,52 @@
+"""Large lanes of a tree's leaves: filled where that decides, and nowhere else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from optimizer.verify import whole_lanes
+from optimizer.verify.branches import _bounded
+
+
+def asked(
+    priced: list[int], filled: list[int], enough: int | None
+) -> tuple[list[tuple[int, int]], list[int]]:
+    """Bounds of leaves, and which of them were filled, in turn."""
+    turns = list[int]()
+
+    def most(node: int, is_filled: bool) -> tuple[int, int]:
+        if is_filled:
+            turns.append(node)
+        return (filled[node] if is_filled else priced[node]), priced[node]
+
+    return _bounded([*range(len(priced))], most, enough), turns
+
+
+def test_only_leaves_above_what_is_published_are_filled() -> None:
+    """Prices are enough for leaves below the published bound: they stay as they are."""
+    bounds, turns = asked([90, 104, 99, 110], [80, 98, 97, 99], enough=100)
+    assert turns == [3, 1]
+    assert bounds == [(90, 90), (98, 104), (99, 99), (99, 110)]
+
+
+def test_the_first_leaf_that_refutes_ends_the_filling() -> None:
+    """A leaf that is filled and still above: whatever follows, it is no bound."""
+    bounds, turns = asked([101, 105, 110], [100, 100, 103], enough=100)
+    assert turns == [2]
+    assert max(least for least, _ in bounds) >= 100
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_lane_that_is_only_priced_is_bounded_by_no_less(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its price bounds what filling finds, and is the upper side of both answers."""
+    monkeypatch.setattr(whole_lanes, "MAX_SLOTS", 5)
+    draw = np.random.default_rng(seed)
+    loads, values = draw.integers(1, 8, 30), draw.integers(1, 100, 30)
+    turn = np.lexsort((-values, loads))
+    worth, by_price = whole_lanes.most_worth(loads[turn], values[turn], 40)
+    priced = whole_lanes.most_worth(loads[turn], values[turn], 40, is_filled=False)
+    assert worth <= by_price
+    assert priced == (by_price, by_price)
