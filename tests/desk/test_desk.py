@@ -169,11 +169,24 @@ def asked_night(asked: TestClient) -> Path:
 def test_the_report_runs_its_own_script_alone(night, asked) -> None:
     """The page as it was published, in a sandbox, whose policy names its script."""
     answer = asked.get(f"/nights/{DAY}/report")
-    assert answer.content == (night.run_dir / "report.html").read_bytes()
+    published = Seen((night.run_dir / "report.html").read_text("utf-8"))
+    words = answer.text.replace("Back to the night", "", 1)
+    told = [re.sub(r"\s", "", one) for one in (Seen(words).plain, published.plain)]
+    assert told[0] == told[1]
     policy = answer.headers["content-security-policy"]
     (named,) = re.findall(r"script-src '(sha256-[^']*)'", answer.text)
     assert f"script-src '{named}'" in policy
     assert policy.startswith("sandbox allow-scripts; default-src 'none'")
+
+
+def test_the_report_leads_back_and_to_nothing_that_is_not_there(asked) -> None:
+    """Its only link is to its night; the files beside it are named without one."""
+    page = seen(asked, f"/nights/{DAY}/report?lang=zh")
+    links = re.findall(r'<a[^>]* href="([^"]*)"', page.text)
+    assert links == [f"/nights/{DAY}?lang=zh"]
+    seen(asked, links[0])
+    assert "返回当晚" in page.plain
+    assert page.plain.count("recommendations.parquet") == 2
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
