@@ -73,18 +73,19 @@ def access_for(
     """
     if token_file is not None and header is not None:
         raise ConfigError("give --token-file or --proxy-header, not both")
+    for address in proxies:
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            raise ConfigError(
+                f"--proxy-from: {address!r} is not an address such as 10.0.0.5"
+            ) from None
     if token_file is not None:
-        return Access(token=read_secret(token_file, "--token-file"))
+        token = read_secret(token_file, "--token-file")
+        return Access(token=token, proxies=proxies)
     if header is not None:
         if not header.replace("-", "").isalnum() or not header.isascii():
             raise ConfigError(f"--proxy-header: {header!r} is not the name of a header")
-        for address in proxies:
-            try:
-                ipaddress.ip_address(address)
-            except ValueError:
-                raise ConfigError(
-                    f"--proxy-from: {address!r} is not an address such as 10.0.0.5"
-                ) from None
         return Access(header=header.lower(), proxies=proxies)
     if host not in LOOPBACK:
         raise ConfigError(
@@ -126,6 +127,16 @@ def is_let_in(access: Access, headers: Headers, client: str | None) -> bool:
     if access.header is not None:
         return client in access.proxies and bool(headers.get(access.header))
     return True
+
+
+def scheme_of(access: Access, headers: Headers, client: str | None) -> str:
+    """
+    How a browser reached the desk: as the proxy says it, and nobody else.
+
+    Of several proxies, the first one named is the browser's.
+    """
+    told = headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
+    return "https" if told == "https" and client in access.proxies else "http"
 
 
 def is_own_name(headers: Headers) -> bool:

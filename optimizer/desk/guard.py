@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from optimizer.desk.access import is_let_in, is_own_name
+from optimizer.desk.access import is_let_in, is_own_name, scheme_of
 from optimizer.desk.problems import PageProblem
 from optimizer.desk.render import problem_page
 
@@ -71,7 +71,10 @@ class Guard:
             await send(message)
 
         request = Asked(scope)
-        problem = self._problem(request)
+        client = request.client.host if request.client else None
+        # Links that are given away have the scheme.
+        scope["scheme"] = scheme_of(self.access, request.headers, client)
+        problem = self._problem(request, client)
         if problem is None:
             await self.app(scope, receive, send_safely)
             return
@@ -84,9 +87,8 @@ class Guard:
             answer.headers["Allow"] = "GET, HEAD"
         await answer(scope, receive, send_safely)
 
-    def _problem(self, request: Request) -> PageProblem | None:
+    def _problem(self, request: Request, client: str | None) -> PageProblem | None:
         """Why a request is not let through."""
-        client = request.client.host if request.client else None
         if not self.rates.take(self._asker(request, client)):
             return PageProblem(429, "TOO_OFTEN")
         if request.method not in ("GET", "HEAD"):

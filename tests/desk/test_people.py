@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 from starlette.testclient import TestClient
 
+from optimizer.desk.access import Access
 from optimizer.desk.links import CLOCK_SECONDS, link_key, make_link, read_link
 from optimizer.desk.pages import carrier as carrier_pages
 from optimizer.desk.pages.carrier import promises_of
@@ -96,10 +97,40 @@ def test_a_link_shows_one_merchant_and_nobody_else(asked, decisions) -> None:
     assert ids[other][0] not in turned.text
 
 
+@pytest.mark.parametrize(
+    ("client", "told", "scheme"),
+    [
+        ("10.0.0.5", "https", "https"),
+        ("10.0.0.5", "HTTPS, http", "https"),
+        ("10.0.0.5", "http", "http"),
+        ("10.0.0.5", "javascript", "http"),
+        ("10.0.0.5", "", "http"),
+        ("10.0.0.6", "https", "http"),
+    ],
+)
+def test_a_link_has_the_scheme_that_the_proxy_tells(
+    night, decisions, client: str, told: str, scheme: str
+) -> None:
+    """``https`` where the proxy says so, with a name or a token; from nobody else."""
+    own, _ = two_merchants(decisions)
+    proxies = ("10.0.0.5",)
+    headers = {"X-Forwarded-Proto": told, "X-User": "li", "Host": "desk.example"}
+    headers["Authorization"] = f"Bearer {'t' * 20}"
+    for access in (
+        Access(token="t" * 20, proxies=proxies),
+        Access(header="x-user", proxies=proxies),
+    ):
+        asked = ask_desk(night, access, link_key=KEY, client=client)
+        answer = asked.get(f"/merchant/link?id={quote(own)}", headers=headers)
+        if answer.status_code == 403:
+            assert access.header is not None
+            assert client not in proxies
+            continue
+        assert f">{scheme}://desk.example/shared/merchant?link=" in answer.text
+
+
 def test_a_link_is_no_key_to_the_desk(night, decisions) -> None:
     """Where a token is asked for, the link opens its own pages alone."""
-    from optimizer.desk.access import Access
-
     own, _ = two_merchants(decisions)
     asked = ask_desk(night, Access(token="t" * 20), link_key=KEY, client="10.0.0.9")
     token = make_link(KEY, own, dt.datetime.now(dt.UTC), 1)
