@@ -120,6 +120,28 @@ def test_a_page_of_rows_is_that_of_the_whole_table(
             assert (ids, found.num_rows) == expected(decisions, given, sort, part)
 
 
+def test_a_carrier_without_orders_of_a_decision_says_why(asked, decisions) -> None:
+    """Above the table, with the way to its places; not where carriers are known."""
+    carrier = decisions["carrier_id"].drop_nulls()[0]
+    known = "have a carrier"
+    for reason in decisions["reason"].unique():
+        own = decisions.filter(pl.col("reason") == reason)
+        address = f"/nights/{DAY}/orders?reason={reason}&carrier_id={carrier}"
+        page = seen(asked, address)
+        has_carriers = own["carrier_id"].null_count() < own.height
+        assert (known in page.plain) is not has_carriers
+        way = f"/carrier?id={carrier}&night={DAY}#places-title"
+        assert (way in page.links()) is not has_carriers
+        if not has_carriers:
+            assert "No row is as asked for" in page.plain
+            all_of_it = f"/nights/{DAY}/orders?reason={reason}"
+            assert all_of_it in page.links()
+            assert own["order_id"][0] in seen(asked, all_of_it).text
+            assert 'id="places-title"' in seen(asked, way).text
+    assert known in seen(asked, f"/nights/{DAY}/orders?carrier_id={carrier}").plain
+    assert known not in seen(asked, f"/nights/{DAY}/orders").plain
+
+
 def test_margins_are_those_of_the_report(night, asked) -> None:
     """The page shows how many orders lie in each step, as the full report does."""
     page = seen(asked, f"/nights/{DAY}/margins").text
