@@ -87,6 +87,11 @@ class Capacity:
         return max((cell.around for cell in cells), default=0.0)
 
     @property
+    def top_worth(self) -> float:
+        """Greatest value of a slot of any carrier that is listed."""
+        return max((use.around for use in self.carriers.values()), default=0.0)
+
+    @property
     def most_slots(self) -> int:
         """Slots of the carrier with most, and at least 1."""
         return max((1, *(use.slots for use in self.carriers.values())))

@@ -70,6 +70,34 @@ def test_a_night_is_three_sentences_and_leads_to_all_of_it(night, asked) -> None
         seen(asked, f"/nights/{DAY}/{name}")
 
 
+def test_what_an_order_lacks_to_be_worth_its_fee_is_its_saving(
+    published: SmallNight, decisions: pl.DataFrame
+) -> None:
+    """
+    What is missing stands there, whether the fee alone could give it, and a cap of 0
+    that stands in the way as well; of every order that is not worth its fee.
+    """
+    few = decisions.filter(reason="NO_SAVING").unique(
+        "merchant_id", maintain_order=True
+    )
+    shut = few["merchant_id"][0]
+    path = published.run_dir / "merchants.parquet"
+    cap = pl.when(pl.col("merchant_id") == shut).then(0).otherwise("cap").alias("cap")
+    merchants = pl.read_parquet(path).with_columns(cap)
+    path.unlink()
+    write_parquet(merchants, path, MERCHANT_RESULTS)
+    without = {*merchants.filter(cap=0)["merchant_id"]}
+    asked = ask_desk(published)
+    for row in few.iter_rows(named=True):
+        told = seen(asked, f"/order?id={quote(row['order_id'])}").plain
+        missing = -row["saving_cny"]
+        shown = f"{missing:,.2f}" if missing >= 0.005 else "0.01"
+        assert f"{shown} CNY is missing" in told
+        assert ("a lower fee alone is not enough" in told) == (missing >= 0.8)
+        is_shut = row["merchant_id"] in without
+        assert ("A larger cap of its merchant: it is 0 " in told) == is_shut
+
+
 def test_a_night_shows_what_earlier_plans_promised(published: SmallNight) -> None:
     """Where the record has the ledger of a model, the desk has its nights; else not."""
     before = seen(ask_desk(published), f"/nights/{DAY}")

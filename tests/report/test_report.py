@@ -497,6 +497,9 @@ def test_chance_and_penalties_are_told_where_there_are_any(with_week, night):
         "cost 9.75 CNY in penalties",
     ):
         assert words in shown
+    proved = with_week.record["certificate"]["primal_bound"] / 1e6
+    assert f"Lots aside, the plan avoids {proved:,.2f} CNY: it is proved that" in shown
+    assert "Lots aside" not in visible(night.page)
     assert "What was decided at random" not in visible(night.page)
     assert "penalties" not in visible(night.page)
 
@@ -644,9 +647,10 @@ def test_capacity_is_the_row_for_the_whole_or_the_sum_inside(night):
         "south": [[], [3, 5, 1.5]],
         "west": [[4, 5], []],
     }
+    # Slots there are, slots used, and what one more is worth, if anything.
     assert [lengths(row) for row in english.of_class("bars")[1].all("li")] == [
         [100, 50],
-        [71.43, 50],
+        [71.43, 50, 100],
     ]
     assert [cell.attributes["class"] for cell in table.all("td")] == [
         *("shade0", "shade2"),
