@@ -5,6 +5,9 @@ from __future__ import annotations
 from optimizer.errors import DataError
 from optimizer.spark.engine_keys import PACKING
 
+#: How Java's stacks name a cause.
+CAUSE = "Caused by: "
+
 
 class PackingNight(DataError):
     """A night whose tables make it a packing night, which executors do not solve."""
@@ -23,7 +26,19 @@ def found_by_executors(text: str) -> DataError:
 
 
 def first_line(error: Exception) -> str:
-    """Spark's message, without its stack."""
+    r"""
+    Spark's message, without its stack: where it names none, that of its cause.
+
+    Examples
+    --------
+    >>> said = "o1.x.\n: Exception thrown in awaitResult:\n\tat a.b\nCaused by: "
+    >>> first_line(ValueError(f"{said}java.io.IOException: No space left on device"))
+    'java.io.IOException: No space left on device'
+    """
     said = [line.strip() for line in str(error).splitlines() if line.strip()]
     java = [line for line in said if line.startswith(": ")]
-    return (java or said or [type(error).__name__])[0].removeprefix(": ")
+    first = (java or said or [type(error).__name__])[0].removeprefix(": ")
+    causes = [line for line in said if line.startswith(CAUSE)]
+    if first.endswith(":") and causes:
+        return causes[-1].removeprefix(CAUSE)
+    return first

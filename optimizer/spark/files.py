@@ -19,6 +19,7 @@ from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from optimizer.errors import ConfigError, DataError, OptimizerError
 from optimizer.io.damage import damaged_is_data_error
@@ -203,7 +204,9 @@ def _near_files(path: str) -> list[Path] | None:
         return None
     place = Path(path)
     if place.is_dir():
-        names = [p for p in place.rglob("*.parquet") if _is_data(p.relative_to(place))]
+        there = (p for p in place.rglob("*") if _is_data(p.relative_to(place)))
+        # Those of other kinds, too: each is read, or refused by its name.
+        names = [p for p in there if p.is_file()]
     elif place.exists() or not glob.has_magic(path):
         names = [place] if place.exists() else []
     else:
@@ -221,12 +224,42 @@ def _listed(session: SparkSession, path: str) -> list[dict[str, Any]]:
     from pyspark.errors import PySparkException
 
     try:
-        rows = _contents(session, path).select("path", "length").toArrow().to_pylist()
+        found = _contents(session, path)
+        rows = found.select("path", "length").toArrow().to_pylist()
+        there = found.inputFiles()
     except PySparkException as error:
         raise ConfigError(f"{path}: cannot be read: {first_line(error)}") from error
+    empty = without_rows(there, [row["path"] for row in rows])
+    if empty:
+        raise DataError(f"{empty[0]}: has 0 bytes, so it was cut off; export it again")
     if not rows:
         raise ConfigError(f"{path}: has no Parquet file; is the export there?")
     return list(rows)
+
+
+def without_rows(there: Iterable[str], read: Iterable[str]) -> list[str]:
+    """
+    Files that Spark finds and passes over, since they have no bytes.
+
+    Parameters
+    ----------
+    there
+        Files as addresses, such as ``file:///a%20b.parquet``.
+    read
+        Those of them that have rows, by their paths: engines write these in other ways.
+
+    Examples
+    --------
+    >>> without_rows(["s3a://x/a%20b.parquet", "s3a://x/c.parquet"], ["x/a b.parquet"])
+    ['s3a://x/c.parquet']
+    """
+    known = tuple(name.split(":", 1)[-1].lstrip("/") for name in read)
+    return sorted(
+        name
+        for name in there
+        if _is_data(Path(name.rsplit("/", 1)[-1]))
+        and not (known and unquote(name).endswith(known))
+    )
 
 
 def _contents(session: SparkSession, path: str) -> DataFrame:

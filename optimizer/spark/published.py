@@ -67,7 +67,8 @@ class OnCluster:
         if of_driver(config, found.policy):
             return _alone(found, config, day, previous, progress)
         try:
-            return self._by_executors(found, config, day, previous, progress)
+            with cluster_errors(f"{config.output} of {day}"):
+                return self._by_executors(found, config, day, previous, progress)
         except PackingNight:
             return _alone(found, config, day, previous, progress)
 

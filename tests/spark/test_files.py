@@ -8,14 +8,16 @@ from pathlib import Path
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
+from pyspark.errors import PySparkException
 
 from optimizer.config import as_config
 from optimizer.contracts.tables import ORDERS
-from optimizer.errors import DataError
+from optimizer.errors import DataError, PublishError
 from optimizer.io.read import FarFiles, open_source
 from optimizer.io.schemas import file_schema
 from optimizer.job import run_date
-from optimizer.spark.files import _frames, _Piece
+from optimizer.spark import published
+from optimizer.spark.files import _frames, _Piece, open_files
 from optimizer.testing import random_tables
 
 pytestmark = [
@@ -143,3 +145,42 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path):
     part.unlink()
     with pytest.raises(DataError, match=r"a\.parquet: a worker cannot read it"):
         next(_frames([(part, piece)], source))
+
+
+def names_of(spark, place):
+    """Names of the files of a table of orders."""
+    table = open_files(spark, place, ORDERS)
+    return [Path(head.record.path).name for head in table.heads]
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"], ids=["near", "far"])
+def test_no_part_of_a_folder_is_passed_over(spark, tmp_path, scheme):
+    """Each is read, whatever its ending, or refused by name: one of no bytes, too."""
+    written(tmp_path)
+    folder = tmp_path / "orders"
+    place = f"{scheme}{folder}"
+    (folder / "_SUCCESS").touch()
+    (folder / "b.parquet").rename(folder / "b.PARQUET")
+    assert sorted(names_of(spark, place)) == ["a.parquet", "b.PARQUET"]
+    (folder / "b.PARQUET").rename(folder / "b.csv")
+    with pytest.raises(DataError, match=r"b\.csv"):
+        names_of(spark, place)
+    (folder / "b.csv").unlink()
+    (folder / "c d.parquet").touch()
+    with pytest.raises(DataError, match=r"c( |%20)d"):
+        names_of(spark, place)
+
+
+def test_a_cluster_that_gives_up_on_a_near_night_says_so(spark, tmp_path, monkeypatch):
+    """In one sentence, with what it said, and nothing is published."""
+    config = written(tmp_path)
+
+    def broken(*_, **__):
+        raise PySparkException(
+            "o1.x.\n: Exception in awaitResult:\nCaused by: no space"
+        )
+
+    monkeypatch.setattr(published, "allocate", broken)
+    with pytest.raises(PublishError, match=r"the cluster gave up \(no space\)"):
+        run(config, tmp_path, "spark")
+    assert not [*tmp_path.glob("runs*/**/run.json")]
