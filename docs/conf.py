@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import generate
+from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.writers.html5 import HTML5Translator
 
 import optimizer
 
@@ -24,12 +27,11 @@ extensions = [
     "numpydoc",
     "sphinx-mathjax-offline",  # formulas without a request to another host
 ]
-exclude_patterns = ["_build", "notebooks/*.md"]
+exclude_patterns = ["_build", "_templates", "notebooks/*.md"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 4
-# Links of the README lead into the repository; what is not a page stays a link.
-suppress_warnings = ["myst.xref_missing"]
+smartquotes = False  # two hyphens are those of an option
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
@@ -40,7 +42,7 @@ html_theme = "furo"
 html_title = f"premium-delivery-optimizer {release}"
 html_copy_source = False
 html_show_sphinx = False
-templates_path: list[str] = []
+templates_path = ["_templates"]
 
 #: Beginnings of pages that a page of their own lists.
 LISTED = ("reference/modules/", "develop/decisions/0")
@@ -58,6 +60,39 @@ def as_rubrics(
             lines[at - 1 : at + 1] = [f".. rubric:: {lines[at - 1]}", ""]
 
 
+class Pages(HTML5Translator):
+    """Pages as assistive programs need them."""
+
+    def starttag(self, node: nodes.Node, *args: Any, **attributes: Any) -> str:
+        """Give captions of lists of pages a level, and the keyboard wide tables."""
+        if attributes.get("ROLE") == "heading":
+            attributes["ARIA-LEVEL"] = "2"
+        if isinstance(node, nodes.container) and "table-wrapper" in node["classes"]:
+            attributes["TABINDEX"] = "0"
+        return super().starttag(node, *args, **attributes)
+
+    def visit_literal_block(self, node: nodes.Element) -> None:
+        """Write a block that the keyboard can scroll, too."""
+        try:
+            super().visit_literal_block(node)
+        finally:  # what is coloured is written and left by an exception
+            self.body[-1] = self.body[-1].replace("<pre", '<pre tabindex="0"', 1)
+
+    def visit_entry(self, node: nodes.Element) -> None:
+        """Begin a cell: one without a word heads nothing."""
+        super().visit_entry(node)
+        if not node.astext().strip():
+            self.body[-1] = self.body[-1].replace("<th", "<td", 1)
+            self.context[-1] = self.context[-1].replace("</th", "</td", 1)
+
+
+def follow(app: Sphinx, name: str, source: list[str]) -> None:
+    """Let links out of the folder lead to the pages that are made of those files."""
+    page = Path(app.srcdir) / f"{name}.md"
+    if page.exists():
+        source[0] = generate.with_links(source[0], origin=page, page=page)
+
+
 def leave_out(app: Sphinx, tree: object) -> None:
     """
     Leave pages of which there are many out of the sidebar: a page lists them.
@@ -71,5 +106,7 @@ def leave_out(app: Sphinx, tree: object) -> None:
 def setup(app: Sphinx) -> None:
     """Write what is made out of the code before pages are read."""
     app.connect("builder-inited", lambda _: generate.write(Path(__file__).parent))
+    app.connect("source-read", follow)
     app.connect("doctree-read", leave_out)
     app.connect("autodoc-process-docstring", as_rubrics)
+    app.set_translator("html", Pages)

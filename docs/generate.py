@@ -1,10 +1,12 @@
-"""Pages of the reference that are made out of the code, so that they are in step."""
+"""Pages that are made out of the code and of other files, so that they are in step."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,11 +17,22 @@ import optimizer
 from optimizer.config import Config
 
 PACKAGE = Path(optimizer.__file__).parent
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
+#: Files beside the documentation that pages link to, and that become pages.
+BESIDE = (
+    "CHANGELOG.md",
+    "benchmarks/README.md",
+    "benchmarks/learning.md",
+    "benchmarks/packing.md",
+    "tests/formats/README.md",
+)
+LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(?=[)#])")
 
 
 def write(docs: Path) -> None:
     """
-    Write the generated pages of the reference.
+    Write the generated pages.
 
     Parameters
     ----------
@@ -27,22 +40,59 @@ def write(docs: Path) -> None:
         The folder of the documentation.
     """
     pages = {
-        "command-line": _command_line(),
-        "configuration": "\n".join(_configuration()),
-        "python": "\n".join(_python()),
-        "mathematics": "\n".join(_mathematics()),
-        **{f"modules/{name}": text for name, text in _modules()},
+        "reference/command-line.md": _command_line(),
+        "reference/configuration.md": "\n".join(_configuration()),
+        "reference/python.md": "\n".join(_python()),
+        "reference/mathematics.md": "\n".join(_mathematics()),
+        **{f"reference/modules/{name}.md": text for name, text in _modules()},
+        **{f"beside/{name}": _beside(name) for name in BESIDE},
     }
     for name, text in pages.items():
-        path = docs / "reference" / f"{name}.md"
-        path.parent.mkdir(exist_ok=True)
+        path = docs / name
+        path.parent.mkdir(exist_ok=True, parents=True)
         # An unchanged page is not read again.
         if not path.exists() or path.read_text("utf-8") != text:
             path.write_text(text, "utf-8")
 
 
+def with_links(text: str, *, origin: Path, page: Path) -> str:
+    """
+    Turn a file's links so that they lead to the same places from its page.
+
+    Parameters
+    ----------
+    text
+        What the file says.
+    origin
+        The file, from which its links are meant.
+    page
+        The page that is made of it; the file itself, if it is one.
+
+    Returns
+    -------
+    str
+        The text, with links to files that are pages leading to these.
+    """
+
+    def turned(link: re.Match[str]) -> str:
+        target = Path(os.path.normpath(origin.parent / link[1]))
+        if not target.exists() or not target.is_relative_to(ROOT):
+            return link[1]
+        if target.relative_to(ROOT).as_posix() in BESIDE:
+            target = DOCS / "beside" / target.relative_to(ROOT)
+        return os.path.relpath(target, page.parent)
+
+    return LINK.sub(turned, text)
+
+
+def _beside(name: str) -> str:
+    """The page that is made of a file beside the documentation."""
+    page = DOCS / "beside" / name
+    return with_links((ROOT / name).read_text("utf-8"), origin=ROOT / name, page=page)
+
+
 def _command_line() -> str:
-    """Every command with its options, by typer itself."""
+    """Every command with its options, by typer itself, summaries uncut."""
     done = subprocess.run(
         [
             *(sys.executable, "-m", "typer", str(PACKAGE / "cli" / "main.py")),
@@ -52,7 +102,18 @@ def _command_line() -> str:
         text=True,
         check=True,
     )
-    return done.stdout.replace("&#x27;", "'").replace("&lt;", "<").replace("&gt;", ">")
+    text = done.stdout.replace("&#x27;", "'").replace("&lt;", "<").replace("&gt;", ">")
+    text = re.sub(r"^Example: (.+)$", r"Example: `\1`", text, flags=re.M)
+    told = dict(re.findall(r"^##+ `(optimizer .+)`\n\n(.+)$", text, re.M))
+    lines, place = [], "optimizer"
+    for line in text.splitlines():
+        if heading := re.fullmatch(r"##+ `(optimizer .+)`", line):
+            place = heading[1]
+        name = re.match(r"\* `([a-z-]+)`: ", line)
+        if name and (summary := told.get(f"{place} {name[1]}")):
+            line = f"* `{name[1]}`: {summary}"
+        lines.append(line)
+    return "\n".join(lines) + "\n"
 
 
 def _configuration() -> Iterator[str]:

@@ -8,13 +8,27 @@ import sys
 from html import unescape
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 import optimizer
 from optimizer.config import Config
+from tests.support.browser import Browser, find_browser
+from tests.support.live_browser import live
+from tests.support.rights import as_user
+from tests.test_first_week import PAST, complaints, parcels
 
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r'<a[^>]+href="([^"#:]*)(?:#[^"]*)?"')
+#: Of each kind one: a list, code, tables, what is generated, what is wide, the search.
+LOOKED_AT = (
+    "index",
+    "explanation/solver",
+    "explanation/side-constraints",
+    "reference/command-line",
+    "beside/benchmarks/README",
+    "search",
+)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +73,78 @@ def test_every_key_and_command_is_in_the_reference(site: Path) -> None:
     commands = _text(site / "reference/command-line.html")
     for words in ("optimizer run", "--dry-run", "optimizer state repair", "--language"):
         assert words in commands, words
+
+
+@pytest.mark.slow
+def test_commands_are_shown_as_they_are_typed(site: Path) -> None:
+    """Two hyphens are two hyphens, an example is code, and no summary is cut."""
+    page = (site / "reference/command-line.html").read_text("utf-8")
+    words = "optimizer run --config configs/nightly.yaml --date yesterday"
+    assert page.count("Example: <code") > 20
+    assert f"Example: {words}\n" in _text(site / "reference/command-line.html")
+    for text in re.findall(r"<article.*</article>", page, re.S):
+        assert not re.search("[–—…]", text)
+        assert not re.search(r"<li><p><code.*\.\.\.</p>", text)
+
+
+@pytest.mark.slow
+def test_files_beside_the_documentation_are_pages(site: Path) -> None:
+    """What pages say of benchmarks, changes and formats leads there and back."""
+    for name, target in {
+        "explanation/how-good-how-fast": "../beside/benchmarks/README.html",
+        "explanation/side-constraints": "../beside/benchmarks/packing.html",
+        "how-to/measure-the-effect": "../beside/benchmarks/learning.html",
+        "how-to/upgrade": "../beside/CHANGELOG.html",
+        "develop/releases": "../beside/tests/formats/README.html",
+        "beside/benchmarks/README": "../../how-to/desk.html",
+        "beside/CHANGELOG": "../tutorial/first-week.html",
+    }.items():
+        page = (site / f"{name}.html").read_text("utf-8")
+        (body,) = re.findall(r"<article.*</article>", page, re.S)
+        assert target in LINK.findall(body), name
+    measured = (site / "beside/benchmarks/README.html").read_text("utf-8")
+    assert re.search(r'<img[^>]+src="\.\./\.\./_images/results\.svg"', measured)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Browser:
+    """The browser."""
+    return find_browser(tmp_path_factory.mktemp("browser"))
+
+
+@pytest.mark.slow
+def test_pages_can_be_used_by_anybody(site: Path, browser: Browser) -> None:
+    """axe-core finds nothing, on a wide page in light and on a narrow one in dark."""
+    with live(browser) as session:
+        for width, is_dark in ((1280, False), (390, True)):
+            session.window(width, is_dark=is_dark)
+            for name in LOOKED_AT:
+                session.open((site / f"{name}.html").as_uri())
+                assert session.violations() == [], (name, width)
+
+
+@pytest.mark.slow
+def test_the_first_night_prints_what_the_tutorial_shows(tmp_path: Path) -> None:
+    """Each command with a table of one's own, and every line that stands below it."""
+    book, (orders, _) = openpyxl.Workbook(), parcels("2026-11-23")
+    for row in (orders.columns, *orders.rows()):
+        book.active.append(row)
+    book.save(tmp_path / "orders.xlsx")
+    complaints(PAST).write_csv(tmp_path / "history.csv")
+    text = (ROOT / "docs/tutorial/first-night.md").read_text("utf-8")
+    pairs = re.findall(
+        r"^```sh\noptimizer ([^\n]*)\n```\n\n```text\n(.*?)^```", text, re.M | re.S
+    )
+    assert [words.split()[0] for words, _ in pairs] == [
+        *("init", "learn", "validate", "run")
+    ]
+    for words, shown in pairs:
+        given = words.partition(" #")[0].split()
+        more = ["--yes"] if given[0] == "init" else []
+        done = as_user(tmp_path, *given, *more)
+        assert done.code == 0, (words, done.err)
+        said = {line.rstrip() for line in done.out.splitlines()}
+        assert {*shown.splitlines()} - {"..."} <= said, words
 
 
 @pytest.mark.slow
