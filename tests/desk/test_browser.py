@@ -158,6 +158,30 @@ def test_every_page_fits_and_can_be_used_by_anybody(
     assert "404" in session.complaints[0]
 
 
+@pytest.mark.parametrize(("width", "is_dark"), [(PHONE, True), (DESKTOP, False)])
+def test_the_report_can_be_used_by_anybody_and_leads_back(
+    town: Town, session: LiveBrowser, width: int, is_dark: bool
+) -> None:
+    """In its sandbox: axe-core finds nothing in either language; its way back works."""
+    session.window(width, is_dark=is_dark)
+    session.open(f"{town.address}/nights/{DAY}/report")
+    assert session.violations() == []
+    session.ask("document.querySelector('#show-zh-CN').click()")
+    assert session.violations() == []
+    assert session.ask("document.documentElement.scrollWidth") <= width
+    way = "document.querySelector('body > nav a')"
+    boxes = "[{way}, document.querySelector('.switch label')]".replace("{way}", way)
+    ends, starts = session.ask(
+        f"{boxes}.map((n) => n.getBoundingClientRect())"
+        ".map((b, i) => i ? b.left : b.right)"
+    )
+    assert ends < starts
+    focus(session, "body > nav a")
+    session.press("Enter")
+    there = f"location.pathname === '/nights/{DAY}'"
+    session.until(f"{there} && document.readyState === 'complete'")
+
+
 def test_one_goes_through_a_page_by_keyboard_alone(
     town: Town, desktop: LiveBrowser
 ) -> None:
