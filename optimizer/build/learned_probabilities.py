@@ -121,7 +121,7 @@ def doubts(model: LearnedModel) -> list[CodedWarning]:
     return [
         warn(
             "BENEFIT_OF_DOUBT",
-            outcome={"complaint": "complaint", "return": "logistics_return"}[harm],
+            outcome=harm,
             measured=share_text(effect.doubt.measured),
             error=share_text(effect.doubt.error),
             taken=share_text(effect.doubt.taken),

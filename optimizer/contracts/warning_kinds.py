@@ -311,7 +311,7 @@ _NIGHT: dict[str, WarningKind] = {
         "{measured} of the harm of the parcels compared (standard error {error}), "
         "and {taken} is taken, the least at which the plan goes on; the saving of "
         "these nights is less sure than usual",
-        outcome="text",
+        outcome="word",
         measured="share",
         error="share",
         taken="share",

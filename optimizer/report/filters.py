@@ -92,10 +92,13 @@ def money(amount: Decimal | float | str) -> Markup:
     '<data value="759.821228">759.82</data>'
     >>> str(money("0.001"))
     '<data value="0.001">&lt; 0.01</data>'
+    >>> str(money(-5.36))
+    '<data value="-5.36">−5.36</data>'
     """
     exact = Decimal(str(amount))
     is_tiny = 0 < exact < Decimal("0.005")
-    return _data(f"{exact:f}", "< 0.01" if is_tiny else f"{exact:,.2f}")
+    shown = "< 0.01" if is_tiny else f"{exact:,.2f}".replace("-", "−")
+    return _data(f"{exact:f}", shown)
 
 
 def signed_money(amount: Decimal | float | str) -> Markup:

@@ -20,7 +20,7 @@
   const twoDigits = { minimumFractionDigits: 2, maximumFractionDigits: 2, roundingMode: "halfEven" };
   const money = (micro) => {
     if (micro === null) return "–";
-    return micro > 0 && micro < 5000 ? "< 0.01" : (micro / 1e6).toLocaleString("en", twoDigits);
+    return micro > 0 && micro < 5000 ? "< 0.01" : (micro / 1e6).toLocaleString("en", twoDigits).replace("-", "−");
   };
   const shown = (text) => {
     const marks = [...text].map((mark) => /[\u0000-\u001f\u007f-\u009f]/.test(mark) ? "\ufffd" : mark);

@@ -211,6 +211,25 @@ def test_an_order_says_what_explain_says(asked, decisions) -> None:
         assert way in seen(asked, where).links()
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_decision_as_it_is_recorded_is_told_in_words(
+    asked, decisions, language: str
+) -> None:
+    """One order of each reason: no key, code or flag of the table; one minus sign."""
+    yes, no = {"en": ("yes", "no"), "zh": ("是", "否")}[language]
+    for order in decisions.unique("reason", keep="first").iter_rows(named=True):
+        where = f"/order?id={quote(order['order_id'])}&lang={language}"
+        told = seen(asked, where).text.rpartition("<dl>")[2].partition("</dl>")[0]
+        plain = Seen(told).plain.replace(order["order_id"], "")
+        plain = plain.replace(str(order["ineligible_reason"]), "")
+        assert not re.search(r"False|True|None|[a-z]_[a-z]|[A-Z]{2}_", plain), plain
+        assert order["reason"] not in plain
+        assert f"<dd>{yes if order['is_premium'] else no}</dd>" in told
+        assert not re.search(r"(?<![\w-])-\d", plain)
+        if (order["saving_cny"] or 0) < 0:
+            assert f"−{-order['saving_cny']:,.2f}" in plain
+
+
 def asked_night(asked: TestClient) -> Path:
     """Where the desk's night is."""
     return Path(asked.app.state.desk.nights.open(DAY).folder)

@@ -110,6 +110,8 @@ def test_the_front_is_drawn_when_it_is_asked_for(asked) -> None:
     page = seen(asked, "/what-if?front=1")
     table = page.text[page.text.rindex("<tbody") :]
     assert page.text.count("<circle") == table.count("<tr") > 2
+    # Each row says "parcels" itself, so the head does not.
+    assert "Parcels" not in page.plain
 
 
 @pytest.mark.parametrize(
