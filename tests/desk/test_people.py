@@ -206,6 +206,11 @@ def test_a_proof_holds_by_itself_in_both_languages(asked, decisions) -> None:
         assert found["order_id"] == order_id
         assert check_evidence(found) == []
         assert not re.search(r"<script|src=|url\(|https?://", answer.text)
+        # What a person reads is in view; the data are folded, and only they.
+        read, folded = re.split(r"<details><summary>", answer.text)
+        assert "<pre>" not in read
+        assert order_id in read
+        assert folded.index("</pre></details>") > folded.index("<pre>")
     assert "决定的证明" in answer.text
 
 
