@@ -84,13 +84,21 @@ def _of_partition(address: Address, schema: pa.Schema) -> str | None:
 
 def _table(address: Address) -> DeltaTable:
     from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
 
+    found = DeltaTable(_location(address), storage_options=_options())
     wanted = address.params.get("version")
-    return DeltaTable(
-        _location(address),
-        version=None if wanted is None else int(wanted),
-        storage_options=_options(),
-    )
+    if wanted is None:
+        return found
+    newest = found.version()
+    try:
+        found.load_as_version(int(wanted))
+    except DeltaError:
+        raise DataError(
+            f"{address.label}: has no version {wanted} any more, or not yet; name one "
+            f"that it keeps (the newest is {newest}), or leave it out for that"
+        ) from None
+    return found
 
 
 def write_rows(address: Address, rows: pa.RecordBatchReader, day: dt.date) -> None:

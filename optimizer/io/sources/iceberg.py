@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import DataError
@@ -17,7 +18,7 @@ from optimizer.io.sources.rows import Rows, check_head, checked_columns, unread_
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import pyarrow as pa
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from optimizer.contracts.columns import Table
     from optimizer.io.cells import CellRules
 
+#: Seconds to connect, and between two bytes of an answer: pyiceberg waits for ever.
+PATIENCE_SECONDS = (10.0, 60.0)
 #: Its errors that another try may mend.
 _PASSING = (
     "CommitFailedException",
@@ -115,7 +118,10 @@ def _for_iceberg(schema: pa.Schema) -> pa.Schema:
 
 def is_passing(error: Exception) -> bool:
     """Whether another try may help: no answer, or another commit was first."""
-    return type(error).__name__ in _PASSING
+    name = type(error).__name__
+    # SQLAlchemy's for a catalogue that is locked or away, and for one without tables.
+    is_away = name == "OperationalError" and "no such table" not in str(error)
+    return name in _PASSING or is_away
 
 
 def _catalog(address: Address) -> Any:
@@ -123,8 +129,33 @@ def _catalog(address: Address) -> Any:
     from pyiceberg.utils.config import Config
 
     # The environment as it is now: pyiceberg reads it once, when it is imported.
-    known = Config().get_catalog_config(address.host)
-    return load_catalog(address.host, **{k: str(v) for k, v in (known or {}).items()})
+    found = Config().get_catalog_config(address.host) or {}
+    known = {name: str(value) for name, value in found.items()}
+    return (_rest if _is_rest(known) else load_catalog)(address.host, **known)
+
+
+def _rest(name: str, **known: str) -> Any:
+    """A catalogue of REST that is given up where it takes a call and never answers."""
+    from pyiceberg.catalog.rest import RestCatalog
+
+    class GivenUp(RestCatalog):
+        """With a limit on every call."""
+
+        def _create_session(self) -> Any:
+            session = super()._create_session()
+            limited = partial(session.request, timeout=PATIENCE_SECONDS)
+            vars(session)["request"] = limited
+            return session
+
+    return GivenUp(name, **known)
+
+
+def _is_rest(known: Mapping[str, str]) -> bool:
+    """Whether pyiceberg would take a catalogue for one of REST, which is its usual."""
+    if known.get("py-catalog-impl") or not known.get("uri"):
+        return False
+    is_web = known["uri"].startswith(("http://", "https://"))
+    return known.get("type", "rest" if is_web else "") == "rest"
 
 
 def _table(address: Address) -> Any:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import polars as pl
@@ -311,6 +314,25 @@ def test_a_pinned_snapshot_stays_what_it_was(
         night.run(is_forced=True)
 
 
+def test_a_delta_version_that_is_not_there_is_named(
+    night: SmallNight, tmp_path: Path
+) -> None:
+    """With the newest one: a version to come, and one whose log is gone."""
+    from deltalake import DeltaTable, write_deltalake
+
+    place = tmp_path / "lake"
+    for _ in range(3):
+        write_deltalake(place, night.read("merchants").to_arrow(), mode="overwrite")
+    DeltaTable(place).create_checkpoint()
+    (place / "_delta_log" / f"{0:020}.json").unlink()
+    inputs = night.settings()["inputs"]
+    for version in (0, 17):
+        address = f"delta://{place}?version={version}"
+        night.configure(inputs=inputs | {"merchants": address})
+        with pytest.raises(DataError, match=rf"no version {version} .*newest is 2"):
+            night.run()
+
+
 @pytest.mark.parametrize(
     ("address", "error", "says"),
     [
@@ -350,6 +372,30 @@ def test_a_store_that_is_away_is_worth_another_try(
 
     assert left.code == 75
     assert re.fullmatch(r"error: .*does not answer .*try again later\n", left.err)
+
+
+@pytest.mark.parametrize("kind", ["silent", "locked"])
+def test_a_catalogue_that_does_not_answer_is_worth_another_try(
+    night: SmallNight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """One that takes the call and never answers, and one that another program locks."""
+    from optimizer.io.sources import iceberg
+
+    monkeypatch.setattr(iceberg, "PATIENCE_SECONDS", (5.0, 0.2))
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        if kind == "locked":
+            path = tmp_path / "lake.db"
+            held = sqlite3.connect(path, isolation_level=None)
+            held.execute("CREATE TABLE t (a)")
+            held.execute("BEGIN EXCLUSIVE")
+            address = f"sqlite:///{path}?timeout=0.1"
+        monkeypatch.setenv("PYICEBERG_CATALOG__MUTE__URI", address)
+        inputs = night.settings()["inputs"]
+        night.configure(inputs=inputs | {"merchants": "iceberg://mute?table=shop.m"})
+        with pytest.raises(BusyError, match="does not answer"):
+            night.run()
+    assert not night.run_dir.exists()
 
 
 def test_a_missing_variable_is_named(night: SmallNight) -> None:
