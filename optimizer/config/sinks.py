@@ -18,8 +18,8 @@ class Output(ConfigModel):
 
     table: CopiedTable = Field(description="Which published table.")
     to: DatedSink = Field(
-        description="Address: postgresql, s3, delta, delta+s3 or duckdb; or a path "
-        "with {date}: .csv, .xlsx or .parquet."
+        description="Address: postgresql, s3, delta, delta+s3, iceberg or duckdb; or a "
+        "path with {date}: .csv, .xlsx or .parquet."
     )
 
 
