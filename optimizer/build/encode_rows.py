@@ -190,6 +190,15 @@ def encode_with(
     """
     As :func:`encode_rows`, with codes and a log that are given.
 
+    Parameters
+    ----------
+    coder
+        Gives names their codes, by keys of one salt.
+    sources, by, clock
+        As there.
+    log
+        Takes the rows that are refused.
+
     Raises
     ------
     KeyCollision

@@ -151,7 +151,15 @@ def read_history(
         beside = num_beside(rows)
         warnings = (warn("OUTCOMES_DRAWN", num_parcels=beside, times=times), *warnings)
     ripe = rows.filter(pl.Series(is_ripe))
-    return History(rows, maturity, ripe, warnings, times, read.absent, left_out)
+    return History(
+        rows=rows,
+        maturity=maturity,
+        frame=ripe,
+        warnings=warnings,
+        times=times,
+        absent=read.absent,
+        left_out=left_out,
+    )
 
 
 def require_ripe(past: History, config: Config) -> None:

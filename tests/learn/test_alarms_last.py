@@ -202,14 +202,30 @@ def test_a_night_tells_what_its_models_history_is_doubted_for() -> None:
     for cost in (18, 0):
         objective = {"complaint_cost_cny": 30, "return_cost_cny": cost}
         config = settings(objective=objective)
-        grounds = Grounds(model, gaps, config, config.policy[0], DAY, {}, {})
+        grounds = Grounds(
+            model=model,
+            gaps=gaps,
+            config=config,
+            policy=config.policy[0],
+            day=DAY,
+            unseen={},
+            num_orders={},
+        )
         told = [(one.code, one.values) for one in assumptions(grounds)]
         codes[cost] = [
             (code, values["harm"]) for code, values in told if code in ALARMS
         ]
     left = leak.model_copy(update={"is_left_out": True})
     model = model.model_copy(update={"leaks": [left]})
-    grounds = Grounds(model, gaps, config, config.policy[0], DAY, {}, {})
+    grounds = Grounds(
+        model=model,
+        gaps=gaps,
+        config=config,
+        policy=config.policy[0],
+        day=DAY,
+        unseen={},
+        num_orders={},
+    )
     (told_left,) = (one for one in assumptions(grounds) if one.code == "LEAK_LEFT_OUT")
     assert "nothing was learned from region_id" in told_left.text
     assert codes[0] == [("YOUNG_COUNTED", "complaint")]

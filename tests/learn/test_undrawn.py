@@ -167,7 +167,15 @@ def test_merchants_of_whom_nothing_was_left_to_chance_are_told() -> None:
     gaps = Gaps(premium=True, risks=frozenset(HARMS))
     night = {"m3": 3, "m4": 5, "new": 2}
     for model, told in zip(models, ([], [(3, 10)]), strict=True):
-        grounds = Grounds(model, gaps, config, config.policy[0], DAY, {}, night)
+        grounds = Grounds(
+            model=model,
+            gaps=gaps,
+            config=config,
+            policy=config.policy[0],
+            day=DAY,
+            unseen={},
+            num_orders=night,
+        )
         values = [
             (one.values["num_rows"], one.values["num_orders"])
             for one in assumptions(grounds)

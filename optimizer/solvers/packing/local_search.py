@@ -302,7 +302,18 @@ def better_start(
     night: PackingNight,
     known: NDArray[np.int64],
 ) -> PackingPlan:
-    """A plan built anew, or the known one where that is worth as much or more."""
+    """
+    A plan built anew, or the known one where that is worth as much or more.
+
+    Parameters
+    ----------
+    problem, market
+        The night, and its orders that could matter.
+    night
+        The same as plans are made on it.
+    known
+        ``(n,) int64``: options of the problem that are a plan already, or none.
+    """
     state = built(night)
     if len(known) == 0:
         return state
