@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.tables import DECISIONS
 from optimizer.io.damage import damaged_is_data_error
-from optimizer.io.lookup import has_indexes, merchant_decisions
+from optimizer.io.lookup import (
+    has_indexes,
+    merchant_decisions,
+    merchant_place,
+    rows_at,
+)
 from optimizer.io.published_tables import scan_table
 
 if TYPE_CHECKING:
@@ -67,12 +72,11 @@ def read_rows(folder: Path, only: Mapping[str, str], part: Part) -> Rows:
     with damaged_is_data_error(str(folder / DECISIONS.file)):
         is_asked = [pl.col(column) == value for column, value in only.items()]
         if "merchant_id" in only and has_indexes(folder):
-            # They stand together, and are few: they are read once for all.
+            if len(only) == 1 and part.sort is None:
+                return _in_turn(folder, only["merchant_id"], part)
+            # They stand together: they are read once for all.
             own = merchant_decisions(folder, only["merchant_id"], SHOWN)
-            own = own.filter(*is_asked)
-            if part.sort is None:
-                return Rows(own.slice(part.offset, part.size).to_dicts(), own.height)
-            rows = own.lazy()
+            rows = own.filter(*is_asked).lazy()
         else:
             rows = scan_table(folder, DECISIONS.file).filter(*is_asked)
         if part.sort is not None:
@@ -82,6 +86,17 @@ def read_rows(folder: Path, only: Mapping[str, str], part: Part) -> Rows:
             counted = rows.select(pl.len()).collect(engine="streaming")
             number = int(counted.item())
         return Rows(found.to_dicts(), number)
+
+
+def _in_turn(folder: Path, merchant_id: str, part: Part) -> Rows:
+    """A merchant's orders as they stand: of the largest, too, the page's rows alone."""
+    first, end = merchant_place(folder, merchant_id) or (0, 0)
+    begin = min(first + part.offset, end)
+    stop = min(begin + part.size, end)
+    if begin == stop:
+        return Rows([], end - first)
+    found = rows_at(folder / DECISIONS.file, begin, stop, SHOWN)
+    return Rows(found.to_dicts(), end - first)
 
 
 def _sorted_part(rows: pl.LazyFrame, part: Part) -> tuple[pl.DataFrame, int]:

@@ -21,6 +21,7 @@ from optimizer.desk.kept import Answer, KeptAnswers
 from optimizer.desk.rows import FILTERS, SORTABLE, read_rows
 from optimizer.desk.server import listening
 from optimizer.errors import BusyError, ConfigError
+from optimizer.io import lookup
 from optimizer.io.write import write_parquet
 from optimizer.report.margins import margins_of
 from tests.support.desk import Seen, ask_desk, seen
@@ -179,6 +180,25 @@ def test_margins_are_those_of_the_report(night, asked) -> None:
         assert f'<td><data value="{number}">' in page
     table = page[page.index("<details>") : page.index("</details>")]
     assert table in report
+
+
+def test_of_a_large_merchant_the_rows_of_the_page_alone_are_read(
+    night, decisions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One with a million orders is shown as soon as one with ten."""
+    sizes: list[int] = []
+    reads = lookup.read_groups
+
+    def counted(path, *given):
+        found = reads(path, *given)
+        sizes.append(found.height if path.name == "decisions.parquet" else 0)
+        return found
+
+    monkeypatch.setattr(lookup, "read_groups", counted)
+    largest = decisions["merchant_id"].mode().sort()[0]
+    found = read_rows(night.run_dir, {"merchant_id": largest}, Part(None, False, 2, 3))
+    assert found.num_rows > 9
+    assert len(found.rows) == sum(sizes) == 3
 
 
 def test_rows_of_equal_amounts_stand_by_order_id(tmp_path: Path, night) -> None:
