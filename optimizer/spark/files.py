@@ -252,8 +252,10 @@ def without_rows(there: Iterable[str], read: Iterable[str]) -> list[str]:
     --------
     >>> without_rows(["s3a://x/a%20b.parquet", "s3a://x/c.parquet"], ["x/a b.parquet"])
     ['s3a://x/c.parquet']
+    >>> without_rows(["s3a://x/a", "s3a://xx/a"], ["x/a"])
+    ['s3a://xx/a']
     """
-    known = tuple(name.split(":", 1)[-1].lstrip("/") for name in read)
+    known = tuple("/" + name.split(":", 1)[-1].lstrip("/") for name in read)
     return sorted(
         name
         for name in there
