@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from optimizer.build.assumed import Grounds, assumptions
+from optimizer.build.assumed import assumptions
 from optimizer.build.learned_model import HARMS, Leak, Young
-from optimizer.build.learned_probabilities import Gaps
 from optimizer.build.model_file import model_text
 from optimizer.build.model_prediction import risk_of
 from optimizer.learn.evaluate import evaluate
 from optimizer.learn.fit import learn
 from optimizer.learn.window import Window
 from tests.support.drawn_models import a_model
+from tests.support.grounds import grounds_of
 from tests.support.small_night import call
 from tests.support.trial import CARRIERS, DAY, outcomes, settings
 
@@ -198,34 +198,18 @@ def test_a_night_tells_what_its_models_history_is_doubted_for() -> None:
     leak = Leak(harm="return", column="region_id", share=0.9951)
     young = [Young(harm=h, num_rows=2, num_parcels=9, num_days=14) for h in HARMS]
     model = a_model().model_copy(update={"leaks": [leak], "young": young})
-    codes, gaps = {}, Gaps(premium=True, risks=frozenset(HARMS))
+    codes = {}
     for cost in (18, 0):
         objective = {"complaint_cost_cny": 30, "return_cost_cny": cost}
         config = settings(objective=objective)
-        grounds = Grounds(
-            model=model,
-            gaps=gaps,
-            config=config,
-            policy=config.policy[0],
-            day=DAY,
-            unseen={},
-            num_orders={},
-        )
+        grounds = grounds_of(model, config, DAY)
         told = [(one.code, one.values) for one in assumptions(grounds)]
         codes[cost] = [
             (code, values["harm"]) for code, values in told if code in ALARMS
         ]
     left = leak.model_copy(update={"is_left_out": True})
     model = model.model_copy(update={"leaks": [left]})
-    grounds = Grounds(
-        model=model,
-        gaps=gaps,
-        config=config,
-        policy=config.policy[0],
-        day=DAY,
-        unseen={},
-        num_orders={},
-    )
+    grounds = grounds_of(model, config, DAY)
     (told_left,) = (one for one in assumptions(grounds) if one.code == "LEAK_LEFT_OUT")
     assert "nothing was learned from region_id" in told_left.text
     assert codes[0] == [("YOUNG_COUNTED", "complaint")]

@@ -10,14 +10,14 @@ import polars as pl
 import pytest
 
 import optimizer
-from optimizer.build.assumed import Grounds, assumptions
+from optimizer.build.assumed import assumptions
 from optimizer.build.learned_model import HARMS
-from optimizer.build.learned_probabilities import Gaps
 from optimizer.build.model_file import model_text
 from optimizer.errors import DataError
 from optimizer.learn.fit import learn
 from optimizer.learn.learned import save_model
 from optimizer.learn.window import Window
+from tests.support.grounds import grounds_of
 from tests.support.trial import DAY, outcomes, settings
 
 AFTER = Window(DAY + dt.timedelta(30))
@@ -164,18 +164,9 @@ def test_merchants_of_whom_nothing_was_left_to_chance_are_told() -> None:
     models = [learn(table, config, window).model for table in (sound, mixed)]
     assert [model.undrawn for model in models] == [[], ["m3"]]
     assert "undrawn" not in json.loads(model_text(models[0]))
-    gaps = Gaps(premium=True, risks=frozenset(HARMS))
     night = {"m3": 3, "m4": 5, "new": 2}
     for model, told in zip(models, ([], [(3, 10)]), strict=True):
-        grounds = Grounds(
-            model=model,
-            gaps=gaps,
-            config=config,
-            policy=config.policy[0],
-            day=DAY,
-            unseen={},
-            num_orders=night,
-        )
+        grounds = grounds_of(model, config, DAY, night)
         values = [
             (one.values["num_rows"], one.values["num_orders"])
             for one in assumptions(grounds)
