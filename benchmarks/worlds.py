@@ -10,12 +10,15 @@ of
 - ``random``: any parcels, 3 %;
 - ``ridge``: logistic regression on all rows with every treatment interaction;
 - ``dr``: a DR-learner of boosted trees on the randomised rows;
+- learners of EconML, CausalML and scikit-uplift, where they are installed
+  (:mod:`benchmarks.uplift_peers`);
 - ``columns``: the best rule of the visible columns, boosted trees fitted to the *true*
   probabilities of many other nights of the world, promise-keeping of each outlet given;
 - ``truth``: the true probabilities of each parcel, which nobody can know.
 
 The peers learn from the same outcomes as the shipped learner. All plans keep the same
-caps and capacity, and every one is solved to the optimum of its own values.
+caps and capacity, and every one is solved to the optimum of its own values. A rule's
+order of the parcels is judged by its true uplift curve, too: no outcome is drawn.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from benchmarks import promises
+from benchmarks import promises, uplift_peers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -175,7 +178,12 @@ def repetition(
                     "learning": own,
                 }
             if number in JUDGED_AFTER or number == num_nights:
-                judged[str(number)] = judge(platform, history, day, model)
+                # Other libraries' learners take longer than all the rest: once.
+                peers = {"ridge": ridge, "dr": dr_learner}
+                fitted = {name: fit(history) for name, fit in peers.items()}
+                if number == num_nights:
+                    fitted |= uplift_peers.fit_all(history)
+                judged[str(number)] = judge(platform, day, model, fitted)
             if number < num_nights:
                 night = platform.night(day)
                 plan = decide(night, night.orders.drop(PREMIUM), day, settings | model)
@@ -192,6 +200,7 @@ def repetition(
         "nights": num_nights,
         **sizes,
         "learner": told.get("learner"),
+        "versions": uplift_peers.versions(),
         "judged": judged,
         "on_the_way_cny": round(on_the_way, 2),
         "num_randomised": sum(
@@ -313,14 +322,14 @@ def _for_learning(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def judge(
-    platform: Platform, history: pl.DataFrame, day: dt.date, model: dict[str, Any]
+    platform: Platform, day: dt.date, model: dict[str, Any], fitted: dict[str, Any]
 ) -> dict[str, Any]:
     """Net harm avoided by each plan on the nights to come, and what was promised."""
     days = tuple(day + dt.timedelta(n) for n in range(NUM_JUDGED))
-    peers = {"ridge": ridge, "dr": dr_learner}
-    fitted = {name: fit(history) for name, fit in peers.items()}
-    fitted["columns"] = columns_oracle(platform.world, days, platform.sizes)
+    columns = columns_oracle(platform.world, days, platform.sizes)
+    fitted = fitted | {"columns": columns}
     net: dict[str, float] = {}
+    curves: dict[str, list[tuple[float, float]]] = {}
     promised = realised = 0.0
     chosen = 0
     for when in days:
@@ -332,13 +341,25 @@ def judge(
         realised += gross
         chosen += len(savings)
         own = {"learned": gross - FEE_CNY * len(savings)}
+        true = true_worth(night)
+        ranks = {"learned": own_worth(night, when, model)}
         for name, worth in worths(night, when, fitted).items():
             other = decide(*valued(night, worth), when, {})
             own[name] = gain(night, other) - FEE_CNY * len(other.recommendations)
+            ranks[name] = worth
+        for name, rank in ranks.items():
+            curves.setdefault(name, []).append(true_areas(rank, true))
         for name, value in own.items():
             net[name] = net.get(name, 0.0) + value
     return {
         "net_cny": {name: round(value, 2) for name, value in net.items()},
+        **{
+            f"{area}_cny": {
+                name: round(float(np.mean([one[at] for one in found])), 5)
+                for name, found in curves.items()
+            }
+            for at, area in enumerate(("auuc", "qini"))
+        },
         "promised_cny": round(promised, 2),
         "realised_cny": round(realised, 2),
         "num_chosen": chosen,
@@ -363,6 +384,46 @@ def worths(night: Any, day: dt.date, fitted: dict[str, Any]) -> dict[str, Any]:
     for name, predict in fitted.items():
         found[name] = predict(table.with_columns(kept=kept))
     return found
+
+
+def own_worth(night: Any, day: dt.date, model: dict[str, Any]) -> np.ndarray:
+    """
+    Saving of each parcel as a night with the model values it, 0 where there is none.
+
+    It is the night without fee, cap and capacity: every parcel of any worth is
+    in its plan, with its saving.
+    """
+    from optimizer import allocate
+
+    rules = config(model)
+    free = rules["policy"][0] | {"cap": {"rate": 1.0}, "fee": {"amount_cny": 0}}
+    plan = allocate(
+        night.orders.drop(PREMIUM),
+        night.capacity.with_columns(slots=pl.lit(night.orders.height)),
+        config=rules | {"policy": [free]},
+        merchants=night.merchants,
+        date=day,
+    )
+    savings = plan.recommendations.select("order_id", pl.col("saving_cny").cast(float))
+    both = night.orders.join(savings, on="order_id", how="left", maintain_order="left")
+    return both["saving_cny"].fill_null(0.0).to_numpy()
+
+
+def true_areas(rank: np.ndarray, true: np.ndarray) -> tuple[float, float]:
+    """
+    AUUC and Qini of an order of parcels by what each is truly worth, in CNY a parcel.
+
+    Examples
+    --------
+    >>> auuc, qini = true_areas(np.array([2.0, 1.0]), np.array([1.0, 0.0]))
+    >>> round(auuc, 3), round(qini, 3)
+    (0.375, 0.125)
+    """
+    from optimizer.learn.uplift import areas
+
+    _, tie, size = np.unique(-rank, return_inverse=True, return_counts=True)
+    mean = np.bincount(tie, weights=true) / size
+    return areas(np.append(0.0, np.cumsum(np.repeat(mean, size))) / len(true))
 
 
 def known(night: Any) -> pl.DataFrame:
@@ -742,14 +803,44 @@ def _share(found: list[bool]) -> str:
 
 def _net_table(rows: list[dict[str, Any]]) -> Iterator[str]:
     """CNY a night, net of fees, by rule, after the last night."""
-    names = ("learned", *PEERS, "columns", "truth")
+    further = [
+        name
+        for name in uplift_peers.LEARNERS
+        if any(name in _last(row)["net_cny"] for row in rows)
+    ]
+    names = ("learned", *PEERS, *further, "columns", "truth")
     yield "| world, CNY a night net of fees | " + " | ".join(names) + " |"
     yield "|---|" + "--:|" * len(names)
     for world in dict.fromkeys(row["world"] for row in rows):
         own = [row for row in rows if row["world"] == world]
-        last = str(own[0]["nights"])
-        means = (
-            np.mean([row["judged"][last]["net_cny"][name] for row in own]) / NUM_JUDGED
-            for name in names
-        )
-        yield f"| `{world}` | " + " | ".join(f"{mean:.0f}" for mean in means) + " |"
+        cells = (_mean_of(own, "net_cny", name, "{:.0f}", NUM_JUDGED) for name in names)
+        yield f"| `{world}` | " + " | ".join(cells) + " |"
+    if not any("qini_cny" in _last(row) for row in rows):
+        return
+    yield ""
+    yield (
+        "| world, Qini by true worth, CNY per 100 parcels | " + " | ".join(names) + " |"
+    )
+    yield "|---|" + "--:|" * len(names)
+    for world in dict.fromkeys(row["world"] for row in rows):
+        own = [row for row in rows if row["world"] == world and world not in NULL]
+        if own:
+            cells = (_mean_of(own, "qini_cny", name, "{:.1f}", 0.01) for name in names)
+            yield f"| `{world}` | " + " | ".join(cells) + " |"
+
+
+def _last(row: dict[str, Any]) -> dict[str, Any]:
+    """What was judged after the last night."""
+    return row["judged"][str(row["nights"])]
+
+
+def _mean_of(
+    rows: list[dict[str, Any]], measure: str, name: str, form: str, parts: float
+) -> str:
+    """Mean of a rule over the repetitions that have it; empty where none has."""
+    found = [
+        told[measure][name]
+        for told in map(_last, rows)
+        if name in told.get(measure, {})
+    ]
+    return form.format(np.mean(found) / parts) if found else ""
