@@ -5,6 +5,8 @@ The desk under load: many clients at once on loopback, each opening pages in tur
 prints, by kind of page, how long answers took: the first of each page, and the later
 ones, which are kept. The desk has ``--wait`` seconds before, as it has of a morning,
 and makes the first pages of the newest night meanwhile; with 0 it is asked at once.
+``--what-if`` asks one reader's questions instead: the same night under other rules,
+each solved from the last prices, after the first one has let the night be read.
 """
 
 from __future__ import annotations
@@ -43,20 +45,30 @@ PAGES = {
 def timed(port: int, address: str) -> float:
     """Seconds until a page has come; it must be one."""
     start = time.perf_counter()
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-    connection.request("GET", address)
-    answer = connection.getresponse()
-    answer.read()
-    connection.close()
-    assert answer.status == 200, (address, answer.status)
+    page_of(port, address)
     return time.perf_counter() - start
 
 
-def served(config: Path) -> tuple[subprocess.Popen[str], int]:
+def page_of(port: int, address: str) -> str:
+    """The page of an address, in English; it must be one."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    connection.request("GET", address, headers={"Accept-Language": "en"})
+    answer = connection.getresponse()
+    page = answer.read()
+    connection.close()
+    assert answer.status == 200, (address, answer.status)
+    return page.decode("utf-8")
+
+
+#: Questions of a planner: another cap, fee, cost, half the slots of the first carrier.
+QUESTIONS = ("cap=2", "cap=3.5", "fee=0.5", "fee=1.2", "complaint=40", "slots0=0.5")
+
+
+def served(config: Path, *more: str) -> tuple[subprocess.Popen[str], int]:
     """Start the desk, and wait until it says where it is."""
     words = (
-        *("serve", "--config", str(config), "--port", "0", "--what-if-orders", "0"),
-        *("--requests-per-second", "100000"),
+        *("serve", "--config", str(config), "--port", "0"),
+        *("--requests-per-second", "100000", *more),
     )
     desk = subprocess.Popen(
         [sys.executable, "-m", "optimizer", *words], stderr=subprocess.PIPE, text=True
@@ -80,6 +92,24 @@ def load(port: int, addresses: list[str], num_clients: int) -> list[float]:
         return list(pool.map(client, range(num_clients)))
 
 
+def ask_what_if(port: int, day: str) -> None:
+    """Print how long the night is read, and how long each question takes after it."""
+    start = time.perf_counter()
+    while not _is_answered(page_of(port, f"/what-if?night={day}")):
+        time.sleep(0.2)
+    print(f"{'read, and as tonight':<32} {time.perf_counter() - start:8.3f}")
+    for question in QUESTIONS:
+        start = time.perf_counter()
+        page = page_of(port, f"/what-if?night={day}&{question}")
+        assert _is_answered(page), question
+        print(f"{question:<32} {time.perf_counter() - start:8.3f}")
+
+
+def _is_answered(page: str) -> bool:
+    """Whether the plan that was asked for stands on the page."""
+    return "As asked" in page
+
+
 def main() -> None:
     """Serve, ask, print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -87,7 +117,16 @@ def main() -> None:
     parser.add_argument("--night", type=Path, required=True)
     parser.add_argument("--clients", type=int, default=100)
     parser.add_argument("--wait", type=float, default=10.0)
+    parser.add_argument("--what-if", action="store_true")
     asked = parser.parse_args()
+    if asked.what_if:
+        desk, port = served(asked.config)
+        try:
+            ask_what_if(port, asked.night.name)
+        finally:
+            desk.terminate()
+            desk.wait()
+        return
     some = pl.scan_parquet(asked.night / "decisions.parquet")
     rows = some.select("order_id", "merchant_id").gather_every(
         max(1, some.select(pl.len()).collect().item() // asked.clients)
@@ -98,7 +137,7 @@ def main() -> None:
         "{order}": [quote(name) for name in ids["order_id"]],
         "{merchant}": [quote(name) for name in ids["merchant_id"]],
     }
-    desk, port = served(asked.config)
+    desk, port = served(asked.config, "--what-if-orders", "0")
     try:
         time.sleep(asked.wait)
         print(f"{'page':<32} {'first s':>8} {'median s':>9} {'p95 s':>8} {'most s':>8}")

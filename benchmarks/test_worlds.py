@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks import hillstrom, intervals, outcomes, worlds
+from benchmarks import hillstrom, intervals, outcomes, uplift_peers, worlds
 from optimizer.simulate.dates import START
 
 SIZES = {"num_orders": 800, "num_merchants": 4}
@@ -102,6 +102,60 @@ def test_the_table_says_what_the_records_hold():
     told = next(line for line in text.splitlines() if line.startswith("| promised by"))
     assert told == "| promised by the model | 0/2 | 1.20 | 1.20 to 1.20 | 0.20 |"
     assert "| measured by the experiment | 0/2 | 4.80 | 4.80 to 4.80 | 3.80 |" in text
+
+
+def test_rankings_are_judged_by_what_parcels_are_truly_worth(finished):
+    """The truth ranks best; a rule without an opinion has no Qini; null worlds none."""
+    true = np.random.default_rng(1).gamma(2.0, 1.0, 500)
+    best = worlds.true_areas(true, true)
+    assert worlds.true_areas(np.ones(500), true)[1] == pytest.approx(0, abs=1e-12)
+    assert worlds.true_areas(-true, true)[1] == pytest.approx(-best[1])
+    for seed in range(20):
+        rank = np.random.default_rng(seed).random(500)
+        assert worlds.true_areas(rank, true)[1] < best[1]
+    told = finished["judged"]["1"]["qini_cny"]
+    assert set(told) == set(finished["judged"]["1"]["net_cny"])
+    assert not any(told.values())
+
+
+def test_the_tables_name_the_libraries_that_some_repetitions_had():
+    """A repetition without them leaves their means alone."""
+    rows = [record(1, 70.0), record(2, 90.0)]
+    last = rows[0]["judged"]["20"]
+    last["net_cny"] = last["net_cny"] | {"econml_dr": 30.0}
+    last["qini_cny"] = {"learned": 0.02, "econml_dr": 0.01}
+    lines = worlds.table(rows).splitlines()
+    at = next(n for n, line in enumerate(lines) if "a night net of fees" in line)
+    assert "| econml_dr | columns |" in lines[at]
+    assert lines[at + 2].startswith("| `plain` | 27 |")
+    assert lines[at + 2].endswith("| 10 | 33 | 67 |")
+    at = next(n for n, line in enumerate(lines) if "Qini by true worth" in line)
+    assert lines[at + 2].startswith("| `plain` | 2.0 |")
+
+
+def test_every_learner_of_a_library_learns_what_is_plain():
+    """Parcels of one carrier lose half their harm, others none: each ranks them so."""
+    pytest.importorskip("sklearn")
+    if not uplift_peers.installed():
+        pytest.skip("none of EconML, CausalML and scikit-uplift is installed")
+    rng, n = np.random.default_rng(1), 6_000
+    first, premium = rng.random(n) < 0.5, rng.random(n) < 0.5
+    chance = np.where(first & premium, 0.1, 0.5)
+    history = pl.DataFrame(
+        {
+            "carrier_id": np.where(first, "a", "b"),
+            "order_value_cny": rng.uniform(10, 200, n),
+            "complaint_prob_standard": rng.uniform(0.4, 0.6, n),
+            "is_premium": premium,
+            "propensity": np.full(n, 0.5),
+            "complaint": rng.random(n) < chance,
+            "logistics_return": rng.random(n) < 0.2,
+        }
+    )
+    for name, predict in uplift_peers.fit_all(history).items():
+        worth = predict(history)
+        assert worth[first].mean() > worth[~first].mean() + 6, name
+    assert uplift_peers.fit_all(history.head(30)) == {}
 
 
 def test_the_least_is_said_where_highest_risk_loses():
