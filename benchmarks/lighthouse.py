@@ -87,7 +87,8 @@ def main() -> None:
                     address = f"http://127.0.0.1:{port}{pattern}"
                     found = scored(command, address, form, Path(name))
                 scores = (found["categories"][name]["score"] for name in CATEGORIES)
-                cells = (f"{100 * score:.0f}" for score in scores)
+                # What it could not measure has no score, and says so.
+                cells = ("-" if s is None else f"{100 * s:.0f}" for s in scores)
                 told = ", ".join(dict.fromkeys(missed(found)))
                 print(f"| {kind} | {form} | " + " | ".join(cells) + f" | {told} |")
     finally:

@@ -135,7 +135,6 @@ def test_the_tables_name_the_libraries_that_some_repetitions_had():
 
 def test_every_learner_of_a_library_learns_what_is_plain():
     """Parcels of one carrier lose half their harm, others none: each ranks them so."""
-    pytest.importorskip("sklearn")
     if not uplift_peers.installed():
         pytest.skip("none of EconML, CausalML and scikit-uplift is installed")
     rng, n = np.random.default_rng(1), 6_000
