@@ -133,10 +133,23 @@ def test_the_tables_name_the_libraries_that_some_repetitions_had():
     assert lines[at + 2].startswith("| `plain` | 2.0 |")
 
 
-def test_every_learner_of_a_library_learns_what_is_plain():
-    """Parcels of one carrier lose half their harm, others none: each ranks them so."""
-    if not uplift_peers.installed():
-        pytest.skip("none of EconML, CausalML and scikit-uplift is installed")
+def two_means(trial):
+    """A learner without a library: least squares of each service."""
+    x = np.column_stack([np.ones(len(trial.x)), trial.x])
+    cny = trial.harm_cny()
+    by_service = [
+        np.linalg.lstsq(x[trial.premium == side], cny[trial.premium == side])[0]
+        for side in (0, 1)
+    ]
+    less = by_service[0] - by_service[1]
+    return lambda new: np.column_stack([np.ones(len(new)), new]) @ less
+
+
+def test_peers_learn_from_randomised_parcels_in_money(monkeypatch):
+    """Parcels of one carrier lose harm, others none: worth 12 CNY each, and nothing."""
+    learners = {"two_means": ("numpy", two_means), "gone": ("no_such_module", None)}
+    monkeypatch.setattr(uplift_peers, "LEARNERS", learners)
+    assert uplift_peers.installed() == ["two_means"]
     rng, n = np.random.default_rng(1), 6_000
     first, premium = rng.random(n) < 0.5, rng.random(n) < 0.5
     chance = np.where(first & premium, 0.1, 0.5)
@@ -151,9 +164,14 @@ def test_every_learner_of_a_library_learns_what_is_plain():
             "logistics_return": rng.random(n) < 0.2,
         }
     )
-    for name, predict in uplift_peers.fit_all(history).items():
-        worth = predict(history)
-        assert worth[first].mean() > worth[~first].mean() + 6, name
+    # Rows that were not randomised, all of them harmed on premium, teach nothing.
+    others = history.with_columns(
+        propensity=pl.lit(0.0), complaint=pl.col("is_premium")
+    )
+    (predict,) = uplift_peers.fit_all(pl.concat([history, others])).values()
+    worth = predict(history)
+    assert worth[first].mean() == pytest.approx(12, abs=1.5)
+    assert worth[~first].mean() == pytest.approx(0, abs=1.5)
     assert uplift_peers.fit_all(history.head(30)) == {}
 
 
