@@ -1,10 +1,16 @@
 """
 What a night costs on Spark, pass by pass: ``python -m benchmarks.spark FOLDER ...``.
 
-Each folder is a simulated night (orders.parquet, capacity.csv). Printed are the seconds
-of each stage, the orders that the driver gathered, and for every pass over all orders
-its seconds, wall and CPU, the bytes of its task and of its results, and the CPU seconds
-that its kernels alone take in one process on the same blocks.
+Each folder is a simulated night (orders.parquet, capacity.csv). Printed are the
+seconds of each stage, the orders that the driver gathered, and for every pass over all
+orders its seconds, wall and CPU, the bytes that a task gets and that all give back, and
+the CPU seconds that its kernels alone take in one process on the same blocks.
+
+Where it runs is said by ``--on``: ``local`` (Spark in one process), ``cluster`` (a
+master and two workers of one core), ``connect`` (the same, by Spark Connect), ``sail``
+(another engine of Spark Connect; ``make sail`` first, and .sail before all in
+PYTHONPATH). A night is run as often as its folder is named; the first has all that a
+session does once.
 """
 
 from __future__ import annotations
@@ -13,7 +19,9 @@ import argparse
 import json
 import os
 import sys
+import tempfile
 import time
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -36,22 +44,96 @@ def main():
     """Run the nights that the command line names, one JSON line for each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--master", default="local[2]")
+    parser.add_argument("--on", choices=PLACES, default="local")
+    parser.add_argument("--master", default="local[2]", help="of --on local")
     parser.add_argument("--memory", default="4g", help="of the driver")
     parser.add_argument("--executor-memory", default="4g")
     parser.add_argument("--rows-per-block", type=int, default=1_000_000)
     parser.add_argument("--kernels", action="store_true", help="time kernels alone")
     given = parser.parse_args()
-    spark = session(given)
-    for folder in given.folders:
-        print(json.dumps(measure(spark, folder, given)), flush=True)
+    with ExitStack() as held:
+        spark = held.enter_context(PLACES[given.on](given))
+        for folder in given.folders:
+            print(json.dumps(measure(spark, folder, given)), flush=True)
 
 
-def session(given):
+@contextmanager
+def local(given):
+    """Spark in this process and its JVM."""
+    yield session(given, given.master)
+
+
+@contextmanager
+def cluster(given):
+    """A master and two workers, each its own process."""
+    with tempfile.TemporaryDirectory() as folder, workers(given, Path(folder)) as found:
+        spark = session(given, found.url)
+        yield spark
+        spark.stop()
+
+
+@contextmanager
+def connect(given):
+    """The same, by a server of Spark Connect."""
+    from pyspark.sql import SparkSession
+
+    from tests.support.processes import free_port, is_open, stop, wait_for
+
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder, workers(given, Path(folder)) as found:
+        settings = settings_of(given) | {
+            "spark.master": found.url,
+            "spark.connect.grpc.binding.address": "127.0.0.1",
+            "spark.connect.grpc.binding.port": str(port),
+        }
+        flat = [w for k, v in settings.items() for w in ("--conf", f"{k}={v}")]
+        name = "org.apache.spark.sql.connect.service.SparkConnectServer"
+        command = [found.spark("spark-submit"), *flat, "--class", name]
+        # Spark counts the server among its daemons.
+        memory = {"SPARK_DAEMON_MEMORY": given.memory}
+        server = found.start("connect", [*command, "spark-internal"], **memory)
+        try:
+            wait_for(lambda: is_open(port), "Spark Connect")
+            yield SparkSession.builder.remote(f"sc://127.0.0.1:{port}").getOrCreate()
+        finally:
+            stop([server])
+
+
+def workers(given, folder):
+    """Two workers of one core."""
+    from tests.support.spark_cluster import running_cluster
+
+    return running_cluster(folder, memory=given.executor_memory, jvm="")
+
+
+@contextmanager
+def sail(_):
+    """A server of Sail in this process."""
+    from pysail.spark import SparkConnectServer
+    from pyspark.sql import SparkSession
+
+    server = SparkConnectServer(ip="127.0.0.1", port=0)
+    server.start(background=True)
+    port = server.listening_address[1]
+    yield SparkSession.builder.remote(f"sc://127.0.0.1:{port}").getOrCreate()
+
+
+PLACES = {"local": local, "cluster": cluster, "connect": connect, "sail": sail}
+
+
+def session(given, master):
     """Start Spark quietly."""
     from pyspark.sql import SparkSession
 
-    settings = {
+    builder = SparkSession.builder.master(master)
+    for key, value in settings_of(given).items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()
+
+
+def settings_of(given):
+    """What a session is started with."""
+    return {
         "spark.driver.memory": given.memory,
         "spark.executor.memory": given.executor_memory,
         "spark.locality.wait": "0",
@@ -63,15 +145,13 @@ def session(given):
         "spark.sql.shuffle.partitions": "8",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "250000",
     }
-    builder = SparkSession.builder.master(given.master)
-    for key, value in settings.items():
-        builder = builder.config(key, value)
-    return builder.getOrCreate()
 
 
 def measure(spark, folder, given):
     """Run a night on Spark; what each stage and each pass cost."""
     from optimizer import spark as distributed
+    from optimizer.contracts.tables import ORDERS
+    from optimizer.spark.files import open_files
     from optimizer.spark.passes import SparkBlocks
 
     seen, each = [], SparkBlocks.each
@@ -85,7 +165,7 @@ def measure(spark, folder, given):
         print(line, file=sys.stderr)
 
     night = distributed.allocate(
-        spark.read.parquet(str(folder / "orders.parquet")),
+        open_files(spark, str((folder / "orders.parquet").absolute()), ORDERS),
         str(folder / "capacity.csv"),
         CONFIG,
         rows_per_block=given.rows_per_block,
@@ -150,19 +230,21 @@ def peak_of_worker(batches):
 
 def watched_pass(blocks, task, run, seen, given):
     """Run a pass, and note what it cost."""
-    import cloudpickle
-
+    from optimizer.spark.own_parts import split
     from optimizer.spark.passes import PASS_CELLS, open_block
 
     started, before = time.perf_counter(), cpu_seconds()
     found = run(blocks, task)
     seconds, cpu = time.perf_counter() - started, cpu_seconds() - before
+    shared, own = split((task, blocks.terms))
     back = sum(array.nbytes for part in found.values() for array in part.values())
     noted = {
-        "task": task.func.__name__,
+        "task": getattr(task, "func", type(task)).__name__,
         "seconds": round(seconds, 3),
         "cpu_seconds": round(cpu, 2),
-        "bytes_out": len(cloudpickle.dumps((task, blocks.terms))),
+        "num_blocks": len(own),
+        "bytes_to_a_task": len(shared) + max(map(len, own.values())),
+        "bytes_to_all": len(own) * len(shared) + sum(map(len, own.values())),
         "bytes_back": back,
     }
     if given.kernels:

@@ -34,6 +34,7 @@ from optimizer.model.solution import Termination
 from optimizer.solvers.deadline import ends_after
 from optimizer.solvers.network.block_margins import find_block_margins, find_plan
 from optimizer.solvers.network.block_solve import BlockNight, solve_core
+from optimizer.solvers.network.blocks import ByBlock
 from optimizer.spark.block_summary import (
     refuse_twin_names,
     set_limits,
@@ -46,6 +47,7 @@ from optimizer.spark.explore_arm import explore, without_arm
 from optimizer.spark.files import FileTable
 from optimizer.spark.keep_previous import Before, keep_earlier
 from optimizer.spark.margin_arm import toss
+from optimizer.spark.own_parts import ask_blocks
 from optimizer.spark.passes import (
     DECISION_ROWS,
     Decided,
@@ -271,17 +273,16 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
             rows_of_plan, orders, sources["orders"], rules, limits.places
         ),
     )
+    part_of = block_of_merchants(census.there)
     decided = Decided(
         terms=limits.terms,
         verdict=verdict,
         places=limits.places,
         reach_of=None if margins is None else margins.reach_of,
-        rank_of=census.merchant_of,
-        part_of=block_of_merchants(census.there),
+        rank_of=ByBlock(census.merchant_of),
+        part_of=solved.field.by_block(part_of),
     )
-    rows = made.blocks.select(*ALL_CELLS).mapInArrow(
-        partial(decide, night=decided), DECISION_ROWS
-    )
+    rows = ask_blocks(made.blocks, ALL_CELLS, decide, decided, DECISION_ROWS)
     return SparkNight(
         decisions=rows.sortWithinPartitions("order_id"),
         merchants=merchants_table(certified),

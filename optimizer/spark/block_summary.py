@@ -20,6 +20,7 @@ from optimizer.build.service_days import rows_tonight
 from optimizer.errors import DataError
 from optimizer.io.duplicates import KeyCollision
 from optimizer.io.validate import refuse_twins
+from optimizer.solvers.network.blocks import ByBlock
 from optimizer.spark.blocks import (
     COLLISION,
     NAME_COLUMNS,
@@ -283,7 +284,7 @@ def set_limits(
     turn = np.argsort(key)
     if np.any(np.diff(key[turn]) == 0):
         raise KeyCollision
-    caps = {b: made.caps[m] for b, m in census.merchant_of.items()}
+    caps = ByBlock({b: made.caps[m] for b, m in census.merchant_of.items()})
     terms = Terms(
         slots=forest.slots,
         parent=forest.parent,

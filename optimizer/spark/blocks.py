@@ -32,6 +32,7 @@ from optimizer.errors import OptimizerError
 from optimizer.io.order_keys import order_keys
 from optimizer.model.problem import Problem, starts
 from optimizer.model.reasons import Reason
+from optimizer.solvers.network.blocks import ByBlock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -62,7 +63,7 @@ ALL_CELLS = ("block", "numbers", "status", "names", "merchants")
 @dataclass(frozen=True, slots=True, eq=False)
 class Terms:
     """
-    Lanes and caps of the whole night, sent with each task.
+    Lanes and caps of the whole night.
 
     Attributes
     ----------
@@ -82,7 +83,7 @@ class Terms:
     place_key: NDArray[np.uint64]
     place_lane: NDArray[np.int32]
     cap_of: Mapping[int, NDArray[np.int64]]
-    arm_of: Mapping[int, BlockArm] = field(default_factory=dict)
+    arm_of: Mapping[int, BlockArm] = field(default_factory=ByBlock)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

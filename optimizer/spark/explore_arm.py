@@ -23,6 +23,7 @@ from optimizer.build.experiment import (
     entry_limits,
 )
 from optimizer.solvers.network.block_solve import parts_of, problem_of
+from optimizer.solvers.network.blocks import ByBlock
 from optimizer.spark.blocks import BlockArm
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Candidates:
     """
 
     experiment: Experiment
-    by_cap: dict[int, NDArray[Any]]
+    by_cap: ByBlock[NDArray[Any]]
     by_lane: NDArray[np.uint64]
 
     def __call__(self, block: int, problem: Problem) -> Part:
@@ -140,19 +141,21 @@ def _arms(
     parts: dict[int, Part],
     pool: ExplorePool,
     key: NDArray[np.uint64],
-) -> dict[int, BlockArm]:
+) -> ByBlock[BlockArm]:
     """The arm by block; its keys ascend, as they do in all of it."""
     used_cap = field.by_block(pool.used_cap)
     is_here = {block: np.isin(key, part["key"]) for block, part in parts.items()}
-    return {
-        block: BlockArm(
-            key=key[mine],
-            lane=pool.lane[mine],
-            is_premium=pool.is_premium[mine],
-            used_cap=used_cap[block],
-        )
-        for block, mine in is_here.items()
-    }
+    return ByBlock(
+        {
+            block: BlockArm(
+                key=key[mine],
+                lane=pool.lane[mine],
+                is_premium=pool.is_premium[mine],
+                used_cap=used_cap[block],
+            )
+            for block, mine in is_here.items()
+        }
+    )
 
 
 def field_of(problem: Problem) -> ExploreField:

@@ -17,7 +17,7 @@ import numpy as np
 from optimizer.build.margin_coins import pair_quotas, toss_coins
 from optimizer.explain.block_proof import DrawnPrices, TossedKeys
 from optimizer.solvers.network.block_solve import parts_of, problem_of, same_options
-from optimizer.solvers.network.blocks import decided
+from optimizer.solvers.network.blocks import ByBlock, decided
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,8 +66,8 @@ class Beside:
     """
 
     verdict: DrawnPrices
-    quota_of: dict[int, NDArray[np.int64]]
-    lanes_of: dict[int, NDArray[np.int64]]
+    quota_of: ByBlock[NDArray[np.int64]]
+    lanes_of: ByBlock[NDArray[np.int64]]
 
     def __call__(self, block: int, problem: Problem) -> Part:
         """The nearest orders beside the plan, with all their options."""
@@ -125,10 +125,12 @@ def toss(
     num_planned = np.bincount(merchant, minlength=near.num_merchants)
     quota = pair_quotas(num_planned, merchant_ids, experiment)
     lane = near.option_lane[chosen]
-    lanes_of = {
-        block: _own_lanes(mine, merchant, lane, near.num_lanes)
-        for block, mine in field.merchant_of.items()
-    }
+    lanes_of = ByBlock(
+        {
+            block: _own_lanes(mine, merchant, lane, near.num_lanes)
+            for block, mine in field.merchant_of.items()
+        }
+    )
     parts = blocks.each(Beside(verdict, field.by_block(quota), lanes_of))
     for block, part in parts.items():
         part["merchant"] = field.merchant_of[block][part["merchant"]]
@@ -140,7 +142,7 @@ def toss(
         for side in (pairs.inside, pairs.outside)
     )
     of_pair = np.searchsorted(wide.merchant_start, first, side="right") - 1
-    tossed_of = {}
+    tossed_of = ByBlock[TossedKeys]()
     for block, mine in field.merchant_of.items():
         at = np.flatnonzero(np.isin(of_pair, mine))
         tossed_of[block] = TossedKeys(

@@ -22,9 +22,10 @@ from optimizer.spark.blocks import (
     whole_block,
 )
 from optimizer.spark.explore_arm import pool_of_block
+from optimizer.spark.own_parts import ask_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import polars as pl
     import pyarrow as pa
@@ -59,7 +60,7 @@ class SparkBlocks:
     rows
         Cached ``BLOCK`` rows; see :mod:`optimizer.spark.blocks`.
     terms
-        Lanes and caps of the whole night, sent with each task.
+        Lanes and caps of the whole night.
     """
 
     def __init__(self, rows: DataFrame, terms: Terms) -> None:
@@ -86,47 +87,37 @@ class SparkBlocks:
         work
             Takes the number of a block and its problem.
         """
-        task = partial(answered, work=work, terms=self.terms)
-        found = self.rows.select(*PASS_CELLS).mapInArrow(task, RESULT).toArrow()
-        cells = (found[name].to_pylist() for name in ("block", "result"))
+        asked = ask_blocks(
+            self.rows, PASS_CELLS, answered, (work, self.terms), RESULT
+        ).toArrow()
+        cells = (asked[name].to_pylist() for name in ("block", "result"))
         rows = zip(*cells, strict=True)
         return {block: unpack(result) for block, result in sorted(rows)}
 
 
 def answered(
-    batches: Iterable[pa.RecordBatch],
-    work: Callable[[int, Problem], Part],
-    terms: Terms,
+    row: dict[str, Any], given: tuple[Callable[[int, Problem], Part], Terms]
 ) -> Iterator[pa.RecordBatch]:
     """
-    Call a function of a block on blocks, and pack what it returns.
+    Call a function of a block on one, and pack what it returns.
 
     Parameters
     ----------
-    batches
-        Rows with ``PASS_CELLS``.
-    work
-        Takes the number of a block and its problem.
-    terms
-        Lanes and caps of the whole night.
+    row
+        With ``PASS_CELLS``.
+    given
+        A function that takes the number of a block and its problem, and the night's
+        lanes and caps.
     """
     import pyarrow as pa
 
-    for row in _rows(batches):
-        problem = open_block(row["block"], row["numbers"], terms)
-        found = pack(**work(row["block"], problem))
-        cells = {
-            "block": pa.array([row["block"]], pa.int32()),
-            "result": pa.array([found], pa.binary()),
-        }
-        yield pa.RecordBatch.from_pydict(cells)
-
-
-def _rows(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
-    """Rows one by one, so that only one block is in memory besides Arrow's batch."""
-    for batch in batches:
-        for at in range(batch.num_rows):
-            yield batch.slice(at, 1).to_pylist()[0]
+    work, terms = given
+    problem = open_block(row["block"], row["numbers"], terms)
+    cells = {
+        "block": pa.array([row["block"]], pa.int32()),
+        "result": pa.array([pack(**work(row["block"], problem))], pa.binary()),
+    }
+    yield pa.RecordBatch.from_pydict(cells)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,7 +139,7 @@ class Decided:
     rank_of
         By block, the number of each of its merchants among all, ascending by id.
     part_of
-        ``(num_merchants,) int64``: in which part of the decisions each merchant is.
+        By block, in which part of the decisions each of its merchants is.
     """
 
     terms: Terms
@@ -156,41 +147,36 @@ class Decided:
     places: tuple[Place, ...]
     reach_of: Mapping[int, Reach] | None
     rank_of: Mapping[int, NDArray[np.int64]]
-    part_of: NDArray[np.int64]
+    part_of: Mapping[int, NDArray[np.int64]]
 
 
-def decide(
-    batches: Iterable[pa.RecordBatch], night: Decided
-) -> Iterator[pa.RecordBatch]:
+def decide(row: dict[str, Any], night: Decided) -> Iterator[pa.RecordBatch]:
     """
-    Turn blocks into ``DECISION_ROWS``.
+    Turn a block into ``DECISION_ROWS``.
 
     Parameters
     ----------
-    batches
-        Rows of ``BLOCK``.
+    row
+        Of ``BLOCK``.
     night
         What decides every order.
     """
     from optimizer.explain.tables import decisions_table
     from optimizer.spark.rows import in_schema
 
-    for row in _rows(batches):
-        names, outcomes, index = _told(row, night)
-        for part in names.iter_slices(DECISION_BATCH):
-            yield from in_schema(decisions_table(part, outcomes, index), DECISION_ROWS)
+    names, outcomes, index = _told(row, night)
+    for part in names.iter_slices(DECISION_BATCH):
+        yield from in_schema(decisions_table(part, outcomes, index), DECISION_ROWS)
 
 
-def decide_parts(
-    batches: Iterable[pa.RecordBatch], night: Decided
-) -> Iterator[pa.RecordBatch]:
+def decide_parts(row: dict[str, Any], night: Decided) -> Iterator[pa.RecordBatch]:
     """
-    Turn blocks into ``PART_ROWS``: pieces of the parts that a night is published in.
+    Turn a block into ``PART_ROWS``: pieces of the parts that a night is published in.
 
     Parameters
     ----------
-    batches
-        Rows of ``BLOCK``.
+    row
+        Of ``BLOCK``.
     night
         What decides every order.
     """
@@ -202,23 +188,22 @@ def decide_parts(
     from optimizer.explain.tables import decisions_table
     from optimizer.io.merchant_order import sorted_block
 
-    for row in _rows(batches):
-        names, outcomes, index = _told(row, night)
-        rank = night.rank_of[row["block"]][index.row_merchant]
-        named = names.with_columns(
-            merchant=pl.Series(rank.astype(np.int32)),
-            part=pl.Series(night.part_of[rank], dtype=pl.Int32),
-        )
-        for mine in named.partition_by("part", maintain_order=True):
-            ordered = sorted_block(mine)
-            told = decisions_table(ordered, outcomes, index)
-            rows = io.BytesIO()
-            told.with_columns(ordered["merchant"]).write_ipc(rows, compression="lz4")
-            cells = {
-                "part": pa.array([ordered["part"][0]], pa.int32()),
-                "rows": pa.array([rows.getvalue()], pa.binary()),
-            }
-            yield pa.RecordBatch.from_pydict(cells)
+    names, outcomes, index = _told(row, night)
+    merchant = index.row_merchant
+    named = names.with_columns(
+        merchant=pl.Series(night.rank_of[row["block"]][merchant].astype(np.int32)),
+        part=pl.Series(night.part_of[row["block"]][merchant], dtype=pl.Int32),
+    )
+    for mine in named.partition_by("part", maintain_order=True):
+        ordered = sorted_block(mine)
+        told = decisions_table(ordered, outcomes, index)
+        rows = io.BytesIO()
+        told.with_columns(ordered["merchant"]).write_ipc(rows, compression="lz4")
+        cells = {
+            "part": pa.array([ordered["part"][0]], pa.int32()),
+            "rows": pa.array([rows.getvalue()], pa.binary()),
+        }
+        yield pa.RecordBatch.from_pydict(cells)
 
 
 #: A piece of a part of the decisions.

@@ -22,6 +22,7 @@ from optimizer.spark.blocks import ALL_CELLS
 from optimizer.spark.engine_keys import of_driver
 from optimizer.spark.faults import PackingNight
 from optimizer.spark.files import open_files
+from optimizer.spark.own_parts import ask_blocks
 from optimizer.spark.passes import PART_ROWS, decide_parts
 from optimizer.spark.write import cluster_errors
 
@@ -155,9 +156,9 @@ def _decisions(
     merchants at a time are put together, which blocks have in any order.
     """
     decided = night.decided
-    num_parts = int(decided.part_of.max(initial=-1)) + 1
-    task = partial(decide_parts, night=decided)
-    pieces = night.prepared.blocks.select(*ALL_CELLS).mapInArrow(task, PART_ROWS)
+    num_parts = 1 + max(int(part.max(initial=-1)) for part in decided.part_of.values())
+    blocks = night.prepared.blocks
+    pieces = ask_blocks(blocks, ALL_CELLS, decide_parts, decided, PART_ROWS)
     with cluster_errors("decisions"):
         pieces = pieces.persist()
         try:

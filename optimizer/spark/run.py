@@ -30,7 +30,7 @@ from optimizer.spark.api import allocate
 from optimizer.spark.engine_keys import refuse_keys
 from optimizer.spark.faults import first_line
 from optimizer.spark.files import FileTable, copied_table, open_files
-from optimizer.spark.lease import date_lease
+from optimizer.spark.lease import CLAIMS, date_lease
 from optimizer.spark.write import (
     cluster_errors,
     is_seen,
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 #: Rows that Spark hands to Python at a time; its own default is 10,000.
 ARROW_ROWS = 250_000
 ENGINE = "engine: spark"
+#: Spark looks at a glob for what a streaming query left, and logs a stack at that.
+NO_SINK = "spark.sql.streaming.fileStreamSink.ignoreMetadata"
 #: Where Spark looks for the Python of its tasks.
 PYTHON = "PYSPARK_PYTHON"
 _LIBRARIES = ("numba", "numpy", "polars", "pyarrow", "pydantic", "pyspark")
@@ -126,8 +128,8 @@ def run_on_spark(
         tables = _open(session, config, day, held)
         files = _files_of(config, tables)
         identity = _identity(config, day, tables, files)
-        before = published_record(session, folder)
-        if before is not None and not is_dry:
+        before = None if is_dry else published_record(session, folder, CLAIMS)
+        if before is not None:
             if before.get("identity") == identity:
                 return RunReport(folder, "unchanged", before)
             if not is_forced:
@@ -183,6 +185,7 @@ def start_session() -> SparkSession:
             "SPARK_REMOTE=sc://HOST:PORT"
         ) from error
     session.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(ARROW_ROWS))
+    session.conf.set(NO_SINK, "true")
     _run_tasks_with_this_python(session)
     return session
 

@@ -43,6 +43,10 @@ if TYPE_CHECKING:
 
 #: Orders in a block, about.
 MAX_ROWS = 1_000_000
+#: Orders in a block, at least, where there is more than one for each core.
+LEAST_ROWS = 20_000
+#: Tasks at once that are asked for, over Spark Connect.
+MOST_TASKS = 10_000
 #: Repeated ids that are looked at; different ids share a key once in many nights.
 MOST_TWINS = 1_000
 #: Numbers that are tried for each block; of a thousand blocks all find one.
@@ -141,11 +145,59 @@ def prepare(
         quarantine = quarantine.union(_broken(ways, "options")).union(_stray(strays))
         _refuse_share(strays.count(), sum(num_ways), "options", rules)
         valued = _joined(good, kept, rules)
-    sizes = good.groupBy("merchant_id").count()
-    num_blocks = max(1, -(-counts.good // rows_per_block))
-    placed = _giants(sizes, num_blocks, max(1, int(GIANT * rows_per_block)))
+    num_tasks = tasks_at_once(good.sparkSession)
+    num_blocks = count_blocks(counts.good, rows_per_block, num_tasks)
+    placed = {}
+    if num_blocks > 1:
+        sizes = good.groupBy("merchant_id").count()
+        rows = min(rows_per_block, -(-counts.good // num_blocks))
+        placed = _giants(sizes, num_blocks, max(1, int(GIANT * rows)))
     blocks = _blocks(valued, placed, num_blocks, rules)
     return Prepared(blocks, quarantine, counts.broken, num_rows, tuple(cached))
+
+
+def count_blocks(num_rows: int, rows_per_block: int, num_tasks: int) -> int:
+    """
+    How many blocks a night has: one for each core, unless it is too small or large.
+
+    Parameters
+    ----------
+    num_rows, rows_per_block
+        Orders of the night, and of a block at most, about.
+    num_tasks
+        Tasks that the cluster runs at once.
+
+    Examples
+    --------
+    >>> [count_blocks(n, 1_000_000, 16) for n in (9, 100_000, 900_000, 40_000_000)]
+    [1, 5, 16, 40]
+    """
+    by_size = -(-num_rows // rows_per_block)
+    return max(1, by_size, min(num_tasks, num_rows // LEAST_ROWS))
+
+
+def tasks_at_once(session: SparkSession) -> int:
+    """
+    How many tasks a cluster runs at once, as far as it tells.
+
+    Parameters
+    ----------
+    session
+        On it.
+    """
+    context = getattr(session, "_sc", None)
+    if context is not None:
+        return int(context.defaultParallelism)
+    # Over Spark Connect: a table of numbers comes in as many parts.
+    numbers = session.range(MOST_TASKS).mapInArrow(_one_of_each_part, "part int")
+    return max(1, len(numbers.toArrow()))
+
+
+def _one_of_each_part(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    if any(batch.num_rows for batch in batches):
+        yield pa.RecordBatch.from_pydict({"part": pa.array([0], pa.int32())})
 
 
 def _checked_orders(

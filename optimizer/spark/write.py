@@ -168,27 +168,47 @@ def write_text(session: SparkSession, path: str, text: str) -> None:
     session.createDataFrame(row).coalesce(1).write.mode("overwrite").text(path)
 
 
-def published_record(session: SparkSession, folder: str) -> dict[str, Any] | None:
+def published_record(
+    session: SparkSession, folder: str, beside: str | None = None
+) -> dict[str, Any] | None:
     """
     The record of the night that is published in a folder, if there is one.
+
+    Parameters
+    ----------
+    session
+        Of the cluster.
+    folder
+        Of the date.
+    beside
+        A folder of other lines of JSON that is there, if the driver does not see the
+        date's: engines log a stack of what is missing, and not of one of two.
 
     Raises
     ------
     ConfigError
         When something else is in its place.
     """
-    path = f"{folder}/{RECORD}"
-    # Of a folder that is not there, Spark logs a stack: do not ask where it shows.
-    is_missing = is_seen(path) and not Path(path).exists()
-    rows = [] if is_missing else read_lines(session, path)
-    if not rows:
+    path, is_visible = f"{folder}/{RECORD}", is_seen(folder)
+    if is_visible and not Path(path).exists():
         return None
+    if beside is not None and not is_visible:
+        path = f"{folder}/{{{RECORD},{beside}}}"
     try:
-        return dict(json.loads("\n".join(rows)))
+        found = [json.loads(line) for line in read_lines(session, path) if line.strip()]
     except ValueError:
-        raise ConfigError(
-            f"{folder}/{RECORD}: is in the way, and not of this tool; move it away"
-        ) from None
+        raise _in_the_way(folder) from None
+    lines = [one for one in found if isinstance(one, dict)]
+    records = [one for one in lines if "run_id" in one]
+    if not records and any("claim" not in one for one in lines):
+        raise _in_the_way(folder)
+    return records[0] if records else None
+
+
+def _in_the_way(folder: str) -> ConfigError:
+    return ConfigError(
+        f"{folder}/{RECORD}: is in the way, and not of this tool; move it away"
+    )
 
 
 def is_seen(path: str) -> bool:

@@ -18,7 +18,8 @@ from optimizer.contracts.tables import DECISIONS, MERCHANT_RESULTS, RECOMMENDATI
 from optimizer.errors import CertificateError, ConfigError, DataError, PublishError
 from optimizer.explain.sentences import explain_order
 from optimizer.job import run_date
-from optimizer.spark import explain_published, write
+from optimizer.spark import explain_published, shuffle, write
+from optimizer.spark.shuffle import tasks_at_once
 from optimizer.testing import random_tables
 from tests.support.spark_nights import (
     FAMILIES,
@@ -86,6 +87,21 @@ def test_the_layout_of_the_input_changes_nothing(spark):
     assert_same(nights[0], family.alone(), family.is_plain)
     first, second = map(decisions_of, nights)
     assert first.equals(second)
+
+
+def test_a_night_has_a_block_for_each_core_and_the_same_bytes(spark, monkeypatch):
+    """Also a small one; a merchant that fills most of a block is spread over both."""
+    family, nights = FAMILIES["giant"](), []
+    assert tasks_at_once(spark) == 2
+    for least in (10_000, 100, 10):
+        monkeypatch.setattr(shuffle, "LEAST_ROWS", least)
+        nights.append(allocate_on(spark, family))
+    assert [night.prepared.blocks.count() for night in nights] == [1, 2, 2]
+    sizes = [len(merchants) for merchants in nights[1].decided.rank_of.values()]
+    assert sum(sizes) == len(nights[1].merchants) + 1
+    first, *others = map(decisions_of, nights)
+    assert all(other.equals(first) for other in others)
+    assert_same(nights[1], family.alone())
 
 
 def test_a_killed_executor_changes_nothing(spark, cluster):

@@ -21,15 +21,38 @@ from tests.support.spark_nights import Family, known
 
 pytestmark = pytest.mark.slow
 
+#: What Java says of a fault, be it told or not.
+STACK = r".*(?:Exception|Traceback|PATH_NOT_FOUND|\n\tat ).*"
 CLIENT = """
+import datetime as dt, json, os, sys
 from pyspark.sql import SparkSession
+from optimizer.config import as_config
+from optimizer.job import run_date
+from optimizer.spark.shuffle import tasks_at_once
 from tests.support.spark_nights import FAMILIES, allocate_on, assert_same
 spark = SparkSession.builder.remote("sc://127.0.0.1:{port}").getOrCreate()
 for name in ("choice", "explored", "coins"):
     family = FAMILIES[name]()
     assert_same(allocate_on(spark, family, rows_per_block=100), family.alone())
-print("the same night through", type(spark).__module__)
+assert tasks_at_once(spark) == 2
+os.environ["SPARK_REMOTE"] = "sc://127.0.0.1:{port}"
+config = as_config(json.loads(sys.argv[1]))
+outcomes = [run_date(config, dt.date(2026, 11, 22)).outcome for _ in range(2)]
+print("the same night through", type(spark).__module__, *outcomes)
 """
+
+
+def far_night(folder):
+    """A night whose orders, as a glob, and output are addresses."""
+    tables = random_tables(5, num_orders=300)
+    tables.orders.write_parquet(folder / "orders.parquet")
+    tables.capacity.write_csv(folder / "capacity.csv")
+    inputs = {
+        "orders": f"file://{folder}/ord*.parquet",
+        "capacity": f"file://{folder}/capacity.csv",
+    }
+    config = tables.config | {"engine": "spark", "inputs": inputs}
+    return tables, config | {"output": f"file://{folder}/runs"}
 
 
 def submitted(cluster, *arguments):
@@ -54,7 +77,8 @@ def finished(cluster, name, command):
 def test_spark_connect_gives_the_integers_of_one_machine(cluster, tmp_path):
     """
     Only the DataFrame API is used, so a client without a JVM runs it all; arms that are
-    left to chance, too. Nothing in either log looks like a fault.
+    left to chance, too; and a night between addresses. Nothing in either log looks
+    like a fault.
     """
     port = free_port()
     server = cluster.start(
@@ -74,15 +98,15 @@ def test_spark_connect_gives_the_integers_of_one_machine(cluster, tmp_path):
     try:
         wait_for(lambda: is_open(port), "Spark Connect")
         program = CLIENT.format(port=port)
-        client = cluster.start(
-            "client", [sys.executable, "-W", "ignore", "-c", program]
-        )
+        far = json.dumps(far_night(tmp_path)[1])
+        command = [sys.executable, "-W", "ignore", "-c", program, far]
+        client = cluster.start("client", command)
         client.wait(300)
         said = cluster.log("client")
         assert client.returncode == 0, said
         assert "the same night through pyspark.sql.connect" in said
-        told = said + cluster.log("connect")
-        assert not re.findall(r".*(?:Exception|Traceback|\n\tat ).*", told)
+        assert "published unchanged" in said
+        assert not re.findall(STACK, said + cluster.log("connect"))
     finally:
         stop([server])
 
@@ -90,17 +114,9 @@ def test_spark_connect_gives_the_integers_of_one_machine(cluster, tmp_path):
 def test_a_driver_that_dies_publishes_nothing_and_starts_again(cluster, tmp_path):
     """
     ``spark-submit`` killed in the middle leaves no night, and a claim that the
-    next run is told to remove; then its night is whole.
+    next run is told to remove; then its night is whole, and its log tells of no fault.
     """
-    tables = random_tables(5, num_orders=300)
-    tables.orders.write_parquet(tmp_path / "orders.parquet")
-    tables.capacity.write_csv(tmp_path / "capacity.csv")
-    inputs = {
-        "orders": str(tmp_path / "orders.parquet"),
-        "capacity": str(tmp_path / "capacity.csv"),
-    }
-    config = tables.config | {"engine": "spark", "inputs": inputs}
-    config |= {"output": f"file://{tmp_path}/runs"}
+    tables, config = far_night(tmp_path)
     path = tmp_path / "night.yaml"
     path.write_text(yaml.safe_dump(config))
     program = str(REPOSITORY / "optimizer" / "__main__.py")
@@ -117,7 +133,8 @@ def test_a_driver_that_dies_publishes_nothing_and_starts_again(cluster, tmp_path
     assert not list(record.glob("*.txt")), "the first driver was done before it died"
 
     shutil.rmtree(record.parent / CLAIMS)
-    finished(cluster, "second", submitted(cluster, program, *run))
+    said = finished(cluster, "second", submitted(cluster, program, *run))
+    assert not re.findall(STACK, said)
     found = json.loads(next(record.glob("*.txt")).read_text())
     alone = Family(tables).alone()
     assert found["certificate"]["primal_bound"] == alone.certificate.primal_bound

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,11 +27,20 @@ from optimizer.model.reasons import Reason
 from optimizer.solvers.network import block_solve as near_module
 from optimizer.solvers.network.block_margins import find_block_margins, find_plan
 from optimizer.solvers.network.block_solve import BlockNight, solve_core
-from optimizer.solvers.network.blocks import CapPrices, DecidingPrices, above_cuts
+from optimizer.solvers.network.blocks import (
+    ByBlock,
+    CapPrices,
+    DecidingPrices,
+    above_cuts,
+)
+from optimizer.spark import own_parts
 from optimizer.spark.block_summary import set_limits, summarize_blocks
+from optimizer.spark.blocks import ALL_CELLS
 from optimizer.spark.explore_arm import explore, without_arm
 from optimizer.spark.keep_previous import Before, keep_earlier
 from optimizer.spark.margin_arm import toss
+from optimizer.spark.own_parts import ask_blocks, split
+from optimizer.spark.own_parts import joined as whole
 from optimizer.spark.passes import Decided, SparkBlocks, decide, decide_parts
 from optimizer.spark.published import joined
 from optimizer.spark.sums import add_up, with_arm
@@ -41,9 +48,17 @@ from optimizer.testing import make_tables, random_problem, random_tables
 from tests.support.engine_nights import CARRIERS, with_a_model
 from tests.support.engine_nights_more import dated, many_ties
 from tests.support.examples import examples
-from tests.support.local_blocks import DAY, make_blocks, make_rules
+from tests.support.local_blocks import DAY, OwnCells, make_blocks, make_rules
 
 LANE = ("carrier_id", "region_id", "outlet_id", "service_date")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_cells():
+    """What each block gets of its own goes beside it without Spark."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(own_parts, "own_column", OwnCells)
+        yield
 
 
 def checked(capacity):
@@ -106,12 +121,11 @@ def solve(tables, num_blocks, num_parts=1, previous=None):
         verdict=verdict,
         places=limits.places,
         reach_of=margins.reach_of,
-        rank_of=census.merchant_of,
-        part_of=block_of_merchants(census.there),
+        rank_of=ByBlock(census.merchant_of),
+        part_of=field.by_block(block_of_merchants(census.there)),
     )
-    task = partial(decide, night=night)
-    batches = [b for batch in rows.batches for b in task(iter([batch]))]
-    decisions = pl.from_arrow(pa.Table.from_batches(batches)).sort("order_id")
+    told = ask_blocks(rows, ALL_CELLS, decide, night, "").toArrow()
+    decisions = pl.from_arrow(told).sort("order_id")
     parts = published_parts(rows, night)
     names = ["merchant_id", "order_id"]
     assert parts.equals(decisions.select(parts.columns).sort(names))
@@ -178,10 +192,8 @@ def assert_as_alone(tables, found, previous=None):
 
 def published_parts(rows, night):
     """Decisions as they are published: parts of whole merchants, put together."""
-    task = partial(decide_parts, night=night)
-    cells = [b for batch in rows.batches for b in task(iter([batch]))]
-    pieces = pa.Table.from_batches(cells).to_pylist()
-    num_parts = int(night.part_of.max()) + 1
+    pieces = ask_blocks(rows, ALL_CELLS, decide_parts, night, "").toArrow().to_pylist()
+    num_parts = 1 + max(part.max() for part in night.part_of.values())
     return pl.concat(
         joined([piece["rows"] for piece in pieces if piece["part"] == part])
         for part in range(num_parts)
@@ -426,6 +438,38 @@ def test_what_a_price_pass_sends_back_does_not_grow_with_the_orders():
         assert sum(part["above"].sum() for part in found.values()) > 0
         sizes.append(sum(a.nbytes for part in found.values() for a in part.values()))
     assert sizes[0] == sizes[1] == 3 * 8 * 6
+
+
+def test_a_task_gets_nothing_of_other_blocks():
+    """Ten times the merchants: the same bytes to all, and to each block its own."""
+    sizes = []
+    for num_blocks, num_merchants in ((2, 20), (20, 200)):
+        tables = random_tables(2, num_orders=2_000, num_merchants=num_merchants)
+        field, _, limits, *_ = make_field(tables, num_blocks)
+        asked = CapPrices(field.slots * 0, field.by_block(field.cap))
+        shared, own = split((asked, limits.terms))
+        sizes.append(len(shared))
+        assert own.keys() == field.merchant_of.keys()
+        for block, cell in own.items():
+            got, terms = whole(shared, block, cell)
+            assert got.cut_of.keys() == terms.cap_of.keys() == {block}
+            assert (got.cut_of[block] == field.cap[field.merchant_of[block]]).all()
+            assert got.cut_of[block].dtype == terms.cap_of[block].dtype == np.int64
+    assert sizes[0] == sizes[1]
+
+
+@pytest.mark.parametrize("most", [0, 127, 128, 2**15, 2**31, 2**62])
+def test_narrow_integers_come_back_as_they_were(most):
+    """At the ends of every kind, of either sign."""
+    given = ByBlock({3: (np.array([-most, 0, most - 1]), np.zeros(0, np.int64))})
+    shared, own = split([given, given])
+    first, second = whole(shared, 3, own[3])
+    assert first is not None
+    for found in (first, second):
+        for ours, theirs in zip(found[3], given[3], strict=True):
+            assert ours.dtype == theirs.dtype
+            assert ours.tolist() == theirs.tolist()
+    assert whole(shared, 4, b"") == [{}, {}]
 
 
 def test_what_a_screen_sends_back_is_bounded_by_the_caps(monkeypatch):

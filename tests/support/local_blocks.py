@@ -16,6 +16,7 @@ from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import open_source
 from optimizer.io.small_tables import checked_table
 from optimizer.spark.blocks import build_blocks
+from optimizer.spark.own_parts import OWN
 from optimizer.spark.rows import (
     Rules,
     check_options,
@@ -25,7 +26,18 @@ from optimizer.spark.rows import (
 )
 
 DAY = dt.date(2026, 11, 22)
-OWN = ("carrier_id", "complaint_prob_premium", "return_prob_premium")
+OWN_CARRIER = ("carrier_id", "complaint_prob_premium", "return_prob_premium")
+
+
+class OwnCells:
+    """What each block gets of its own: stands in for a literal of Spark."""
+
+    def __init__(self, parts):
+        self.parts = parts
+
+    def alias(self, _):
+        """The same: there is one name."""
+        return self
 
 
 class BlockRows:
@@ -35,8 +47,17 @@ class BlockRows:
         self.batches = batches
 
     def select(self, *names):
-        """Some cells of each block."""
-        return BlockRows([batch.select(list(names)) for batch in self.batches])
+        """Some cells of each block, and what it gets of its own."""
+        *cells, last = names
+        own = last if isinstance(last, OwnCells) else None
+        found = []
+        for batch in self.batches:
+            picked = batch.select(cells if own else list(names))
+            if own:
+                mine = [own.parts.get(b, b"") for b in batch["block"].to_pylist()]
+                picked = picked.append_column(OWN, pa.array(mine, pa.binary()))
+            found.append(picked)
+        return BlockRows(found)
 
     def mapInArrow(self, function, _):
         """Call an executor's function on each block."""
@@ -72,7 +93,7 @@ def make_blocks(tables, num_blocks, num_parts=1):
     rules = make_rules(tables)
     is_choice = tables.options is not None
     has_all = not is_choice and rules.model is None
-    source = open_source(tables.orders, ORDERS, require=OWN if has_all else ())
+    source = open_source(tables.orders, ORDERS, require=OWN_CARRIER if has_all else ())
     orders = numbered(tables.orders)
     rows = pl.from_arrow(
         pa.Table.from_batches(

@@ -85,8 +85,8 @@ class Cluster:
 
 
 @contextmanager
-def running_cluster(folder):
-    """Start a master and two workers, and stop them."""
+def running_cluster(folder, memory="1g", jvm=JVM):
+    """Start a master and two workers with so much memory, and stop them."""
     if shutil.which("java") is None:
         pytest.fail("the tests of Spark need Java 17: install openjdk-17-jre-headless")
     try:
@@ -100,7 +100,7 @@ def running_cluster(folder):
         "PYSPARK_PYTHON": sys.executable,
         "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_DAEMON_MEMORY": "256m",
-        "SPARK_DAEMON_JAVA_OPTS": JVM,
+        "SPARK_DAEMON_JAVA_OPTS": jvm,
         "SPARK_LOCAL_DIRS": str(folder / "local"),
         "PYTHONPATH": os.pathsep.join(
             filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH")))
@@ -128,7 +128,7 @@ def running_cluster(folder):
     try:
         wait_for(lambda: b"elected leader" in master_log.read_bytes(), "the master")
         for number in (1, 2):
-            size = ["-c", "1", "-m", "1g", "-d", str(folder / f"worker{number}")]
+            size = ["-c", "1", "-m", memory, "-d", str(folder / f"worker{number}")]
             command = [spark_class, f"{deploy}.worker.Worker", *ports, *size, url]
             log = folder / f"worker{number}.log"
             processes.append(start(command, log, environment))

@@ -19,7 +19,7 @@ from optimizer.model.margins import AskedOrders, Margins
 from optimizer.model.solution import Solution, Termination
 from optimizer.solvers.market import Threads
 from optimizer.solvers.network.block_solve import parts_of, problem_of
-from optimizer.solvers.network.blocks import decided, options_of
+from optimizer.solvers.network.blocks import ByBlock, decided, options_of
 from optimizer.solvers.network.exchanges import (
     Listed,
     OwnOrders,
@@ -284,7 +284,7 @@ def find_block_margins(
         reach = Reach(view.price, view.cut, ways, find_near(problem, ways, pool))
         order = measure_orders(problem.cap, _asked(problem, view.pick), reach, pool)
     values = with_values(problem, view, reach, others, order)
-    reach_of = {b: _part_of(reach, m) for b, m in field.merchant_of.items()}
+    reach_of = ByBlock({b: _part_of(reach, m) for b, m in field.merchant_of.items()})
     return BlockMargins(values, reach_of)
 
 

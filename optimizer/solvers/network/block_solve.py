@@ -21,6 +21,7 @@ from optimizer.model.problem import Problem, starts
 from optimizer.model.solution import Solution, Termination
 from optimizer.solvers.market import Threads, sub_market, whole_market
 from optimizer.solvers.network.blocks import (
+    ByBlock,
     CapPrices,
     Screen,
     Tied,
@@ -96,9 +97,9 @@ class BlockNight:
     is_late: Callable[[], bool]
     tell: Callable[[str], None]
 
-    def by_block(self, values: NDArray[Any]) -> dict[int, NDArray[Any]]:
+    def by_block(self, values: NDArray[Any]) -> ByBlock[NDArray[Any]]:
         """Distribute values of merchants to the blocks that have them."""
-        return {block: values[m] for block, m in self.merchant_of.items()}
+        return ByBlock({block: values[m] for block, m in self.merchant_of.items()})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -420,7 +421,7 @@ def tied_of(
     order = np.searchsorted(near.option_start, tied, side="right") - 1
     merchant = np.searchsorted(near.merchant_start, order, side="right") - 1
     first = np.searchsorted(merchant, np.arange(len(field.cap) + 1))
-    found: Tied = {}
+    found = Tied()
     for block, merchants in field.merchant_of.items():
         mine = merchants[first[merchants] < first[merchants + 1]]
         at = [np.arange(first[m], first[m + 1]) for m in mine.tolist()]

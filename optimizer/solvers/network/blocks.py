@@ -11,7 +11,7 @@ what a night is over blocks is told once.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -29,8 +29,19 @@ if TYPE_CHECKING:
 
 #: What a block answers: arrays by name.
 Part = dict[str, Any]
+Value = TypeVar("Value")
+
+
+class ByBlock(dict[int, Value]):
+    """
+    Values by number of the block.
+
+    Whoever sends work to blocks elsewhere may send each its own entry alone.
+    """
+
+
 #: Chosen orders that prices alone do not decide, by block: their keys and lanes.
-Tied = dict[int, tuple[Any, Any]]
+Tied = ByBlock[tuple[Any, Any]]
 
 
 class Blocks(Protocol):
