@@ -28,6 +28,7 @@ from optimizer.cli.output import (
 )
 from optimizer.contracts.headline import by_mean, expected_words
 from optimizer.contracts.run_folder import pinned
+from optimizer.contracts.tables import CONFLICTS
 from optimizer.contracts.warnings import text_of
 from optimizer.errors import ConfigError, counted
 from optimizer.views import gap_words
@@ -308,6 +309,8 @@ def published_since(seen: Mapping[Path, Path | None]) -> str:
     return "; ".join(said) or "nothing was published"
 
 
+#: Floors and pins that are not kept, and are named.
+NUM_CLASHES = 3
 #: Warnings that say what all of a night rests on, and why nobody is chosen.
 _BASIS = ("MODEL_IS_PRIOR", "RISK_IS_STATED")
 _NOBODY = (
@@ -349,7 +352,7 @@ def _summary(found: Mapping[str, Any]) -> str:
         if used.get("unread")
     ]
     if num_conflicts := numbers.get("num_conflicts"):
-        lines.append(f"  conflicts  {num_conflicts:,} not kept; see conflicts.parquet")
+        lines.append(f"  conflicts  {num_conflicts:,} not kept{_clashes(found)}")
     if chance := numbers.get("experiment"):
         lines.append(
             f"  at random  {chance['num_kept_back']:,} kept back, which costs "
@@ -379,6 +382,19 @@ def _summary(found: Mapping[str, Any]) -> str:
     if "version_dir" in found:
         lines.append(f"  version    {found['version_dir']}")
     return "\n".join(lines)
+
+
+def _clashes(found: Mapping[str, Any]) -> str:
+    """Name the first floors and pins that a published night does not keep."""
+    import polars as pl
+
+    from optimizer.explain.tables import named_clashes
+
+    if found["outcome"] == "dry run":
+        return ""
+    table = pl.read_parquet(Path(found["run_dir"]) / CONFLICTS.file)
+    named = named_clashes(table, most=NUM_CLASHES)
+    return f": {named}; see {CONFLICTS.file}"
 
 
 def _repaired_words(found: Mapping[str, Any]) -> str:

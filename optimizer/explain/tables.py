@@ -386,6 +386,24 @@ NUM_NAMED = 10
 
 def clash_words(conflicts: pl.DataFrame) -> str:
     """Name the floors and pins because of which a night is refused."""
+    return (
+        f"{counted(len(conflicts), 'limit')} cannot be kept: "
+        f"{named_clashes(conflicts, most=NUM_NAMED)}; not published. Lower or drop "
+        "them, or set on_conflict: relax"
+    )
+
+
+def named_clashes(conflicts: pl.DataFrame, *, most: int) -> str:
+    """
+    Name floors and pins that are not kept, with how far each is and its cause.
+
+    Parameters
+    ----------
+    conflicts
+        A table of conflicts.
+    most
+        Of these so many, the first ones; the others are counted.
+    """
     words = [
         (
             f"order {row['limit']} pinned to must"
@@ -393,11 +411,7 @@ def clash_words(conflicts: pl.DataFrame) -> str:
             else f"{row['kind']} {row['limit']}: {row['reached']:,} of {row['asked']:,}"
         )
         + f" ({(PIN_STOPS if row['kind'] == 'pin' else STOPS)[row['stopped_by']]})"
-        for row in conflicts.head(NUM_NAMED).iter_rows(named=True)
+        for row in conflicts.head(most).iter_rows(named=True)
     ]
     more = len(conflicts) - len(words)
-    also = f"; and {more:,} more" if more else ""
-    return (
-        f"{counted(len(conflicts), 'limit')} cannot be kept: {'; '.join(words)}"
-        f"{also}; not published. Lower or drop them, or set on_conflict: relax"
-    )
+    return "; ".join([*words, *([f"and {more:,} more"] if more else [])])

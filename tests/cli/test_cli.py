@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 import optimizer
@@ -246,6 +247,25 @@ def test_the_first_run_tells_what_it_published(night: SmallNight, cli):
     assert (found["outcome"], found["run_dir"]) == ("published", RUN_DIR)
     assert found["summary"] == numbers
     assert found["certificate"] == record["certificate"]
+
+
+@pytest.mark.slow
+def test_a_run_names_the_floors_that_no_plan_meets(night: SmallNight, cli):
+    """Which, by how much and why: three of them; a dry run has no table of its own."""
+    unpublish(night)
+    night.configure(publish={"max_relative_gap": 1})
+    floor = pl.lit(1_000_000)
+    night.write("capacity", night.read("capacity").with_columns(min_parcels=floor))
+    told = cli(*RUN)
+    clashes = pl.read_parquet(night.run_dir / "conflicts.parquet")
+    assert told.code == 0
+    (line,) = [text for text in told.out.splitlines() if "  conflicts  " in text]
+    assert f"{len(clashes)} not kept: " in line
+    for name, reached in clashes.head(3).select("limit", "reached").iter_rows():
+        assert f"{name}: {reached:,} of 1,000,000 (fewer parcels" in line
+    assert f"; and {len(clashes) - 3} more; see conflicts.parquet" in line
+    tried = cli(*RUN, "--dry-run", "--force").out
+    assert f"  conflicts  {len(clashes)} not kept\n" in tried
 
 
 def test_a_rerun_is_a_no_op_that_says_so(night: SmallNight, cli):
