@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.build.array_records import take
 from optimizer.build.budgets import merchant_budgets
 from optimizer.build.canonical_order import arrange
 from optimizer.build.carryover import EarlierNights, count_open, policy_caps
@@ -33,6 +32,7 @@ from optimizer.build.experiment import ExploreField, draw_pool
 from optimizer.build.lanes import places_frame
 from optimizer.build.side_constraints import NightInputs, lay_out, limit_night
 from optimizer.errors import DataError, counted
+from optimizer.io.array_records import take
 from optimizer.model.frozen import freeze_arrays
 from optimizer.model.reasons import Reason
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from optimizer.build import encode
-from optimizer.build.array_records import join, take
 from optimizer.build.drawn_savings import GatheredDraws
 from optimizer.build.eligibility import KeptNames, apply_rules
 from optimizer.build.learned_probabilities import (
@@ -22,7 +21,9 @@ from optimizer.build.sendable import is_sendable, without_unsendable
 from optimizer.build.unseen_names import CARRIER, UnseenNames, known_names
 from optimizer.build.want_of_knowledge import Hopes
 from optimizer.errors import DataError
+from optimizer.io.array_records import join, take
 from optimizer.io.duplicates import KeyCollision, refuse_repeated_pairs, refuse_repeats
+from optimizer.io.mapped_arrays import Gathered
 from optimizer.io.night_sources import PREMIUM_PROBS
 from optimizer.io.order_keys import refused_keys
 from optimizer.io.quarantine import QuarantineLog
@@ -90,6 +91,8 @@ class RowRules:
         Platforms that must take an order.
     look
         Sees the rows on the way.
+    room
+        Bytes that one table of arrays may take in memory; ``None``: any.
     """
 
     params: encode.CodeParams
@@ -100,6 +103,7 @@ class RowRules:
     values: ColumnValues
     outboxes: tuple[Outbox, ...]
     look: Look | None = None
+    room: int | None = None
 
     @property
     def others(self) -> tuple[LearnedModel, ...]:
@@ -217,7 +221,9 @@ def _encode_single(
 ) -> Encoded:
     """Encode orders that each go with their own carrier."""
     source = sources["orders"]
-    orders, options, num_rows, first = [], [], 0, 0
+    orders: Gathered[OrderArrays] = Gathered(by.room)
+    options: Gathered[OptionArrays] = Gathered(by.room)
+    num_rows, first = 0, 0
     hopes, draws, kept = Hopes(), GatheredDraws(by.drawn), KeptNames(source)
     unseen = UnseenNames(known_names(by.model))
     for batch_in in _checked(source, coder.salt, log, clock):
@@ -250,7 +256,7 @@ def _encode_single(
     counts = {"orders": num_rows}
     return Encoded(
         orders=together,
-        options=join(options),
+        options=options.joined(),
         coder=coder,
         counts=counts,
         log=log,
@@ -334,8 +340,12 @@ def _encode_choice(
     clock: StageClock,
 ) -> Encoded:
     """Encode orders whose carriers are in the options table."""
-    orders, basis, shares, refused, num_rows = [], [], [], [], 0
-    hoped, hopes, kept = [], Hopes(), KeptNames(sources["orders"])
+    orders: Gathered[OrderArrays] = Gathered(by.room)
+    basis: Gathered[encode.OrderBasis] = Gathered(by.room)
+    shares: Gathered[OrderShares] = Gathered(by.room)
+    hoped: Gathered[OrderShares] = Gathered(by.room)
+    refused, num_rows = [], 0
+    hopes, kept = Hopes(), KeptNames(sources["orders"])
     draws, unseen = GatheredDraws(by.drawn), UnseenNames(known_names(by.model))
     others: list[list[OrderShares]] = [[] for _ in by.others]
     for batch_in in _checked(sources["orders"], coder.salt, log, clock):
@@ -355,18 +365,19 @@ def _encode_choice(
             for parts, model in zip(others, by.others, strict=True):
                 parts.append(order_shares(frame, model))
             ids = batch_in.rows.keys.get("order_id")
-            orders.append(encode.encode_orders(frame, coder, words, ids))
-            basis.append(encode.encode_basis(frame, orders[-1], coder, words))
+            batch = encode.encode_orders(frame, coder, words, ids)
+            orders.append(batch)
+            basis.append(encode.encode_basis(frame, batch, coder, words))
     require_rows(sources["orders"], num_rows)
     with clock.stage("validate"):
         together = _distinct(sources["orders"], orders)
         finder = make_finder(together.key, np.concatenate(refused))
     ordered = _Ordered(
         orders=together,
-        basis=join(basis),
+        basis=basis.joined(),
         finder=finder,
-        shares=join(shares),
-        hoped=join(hoped),
+        shares=shares.joined(),
+        hoped=hoped.joined(),
         hopes=hopes,
         others=[join(parts) for parts in others],
         draws=draws,
@@ -428,7 +439,8 @@ def _options(
     """
     orders, basis = given.orders, given.basis
     standard = StandardRisks(basis.complaint_prob, basis.return_prob)
-    batches, num_rows = [], 0
+    batches: Gathered[OptionArrays] = Gathered(by.room)
+    num_rows = 0
     has_row, has_active, has_option = np.zeros((3, len(orders.row)), np.bool_)
     for rows, order in _joined(source, given.finder, coder.salt, log, clock):
         num_rows += rows.num_rows
@@ -447,10 +459,11 @@ def _options(
             if by.outboxes:
                 keep &= _sendable_options(frame, orders.merchant[order], coder, by)
             has_option[order[keep]] = True
-            batches.append(take(batch, keep))
+            own = take(batch, keep)
+            batches.append(own)
             other = _OptionBatch(bare, order, keep, standard, basis, coder)
             others = [*map(other.valued, given.others, by.others)]
-            known = given.draws.note(others) or batches[-1]
+            known = given.draws.note(others) or own
             if by.hopeful is not None:
                 given.hopes.note(known, other.valued(given.hoped, by.hopeful))
     for has, reason in (
@@ -461,7 +474,7 @@ def _options(
         orders = orders.with_status((orders.status == encode.OPEN) & ~has, reason)
     require_rows(source, num_rows)
     with clock.stage("validate"):
-        joined = join(batches)
+        joined = batches.joined()
         carrier = encode.carrier_of_leaf(coder)[joined.leaf]
         refuse_repeated_pairs(joined.order, carrier, source)
     return orders, joined, num_rows
@@ -497,8 +510,8 @@ def _sendable_options(
     )
 
 
-def _distinct(source: Source, parts: list[OrderArrays]) -> OrderArrays:
+def _distinct(source: Source, parts: Gathered[OrderArrays]) -> OrderArrays:
     """Join the orders, refuse duplicates, and free the memory that only this needed."""
-    together = join(parts)
+    together = parts.joined()
     refuse_repeats(source, together)
     return replace(together, folded_key=np.zeros(0, np.uint64))

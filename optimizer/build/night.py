@@ -41,6 +41,7 @@ from optimizer.build.want_of_knowledge import hopeful_model
 from optimizer.io.asked_columns import asked_columns, columns_there, contracts
 from optimizer.io.cells import cell_rules
 from optimizer.io.kept import Kept, Same
+from optimizer.io.mapped_arrays import room_of
 from optimizer.io.night_sources import lacks_premium, open_night
 from optimizer.io.quarantine import QuarantineLog
 
@@ -195,6 +196,7 @@ def take_in(
         values=ColumnValues(policy.eligibility),
         outboxes=config.outbox,
         look=look,
+        room=room_of(config.solver.memory_gb),
     )
     encoded = encode_rows(sources, by, clock)
     with clock.stage("validate"):

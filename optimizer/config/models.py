@@ -372,8 +372,8 @@ class Solver(ConfigModel):
     )
     memory_gb: Positive | None = Field(
         None,
-        description="Above this many GB, orders are kept in a file in TMPDIR and "
-        "solved in blocks; left out: in memory. Same answer always.",
+        description="Memory that a night may take, about; what is more is kept in "
+        "files in TMPDIR and solved in blocks. Left out: any. Same answer always.",
     )
 
     @model_validator(mode="after")

@@ -89,7 +89,10 @@ def night_tables(night: CertifiedNight) -> dict[str, pl.DataFrame]:
 
 
 def sorted_decisions(
-    night: CertifiedNight, scratch: Path, made: dict[str, list[pl.DataFrame]]
+    night: CertifiedNight,
+    scratch: Path,
+    made: dict[str, list[pl.DataFrame]],
+    room: int | None = None,
 ) -> Iterator[pl.DataFrame]:
     """
     Every order's decision, by ``merchant_id`` and ``order_id``, in bounded memory.
@@ -103,6 +106,9 @@ def sorted_decisions(
     made
         Takes what is made of the decisions as they go by, by file name; complete when
         the last ones are taken.
+    room
+        Bytes that the orders' names may take in memory; beyond them they go to the
+        disk. ``None``: as is usual.
 
     Yields
     ------
@@ -111,7 +117,7 @@ def sorted_decisions(
         rows of a merchant in one of them.
     """
     names = night.names
-    blocks = merchant_blocks(night.named(), names.row_merchant, scratch)
+    blocks = merchant_blocks(night.named(), names.row_merchant, scratch, room)
 
     def decide(block: pl.DataFrame) -> pl.DataFrame:
         return decisions_table(sorted_block(block), night.outcomes, names)

@@ -31,7 +31,7 @@ budget. Where the prices do not decide, the room that the plan leaves does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -118,6 +118,9 @@ class Outcomes:
     propensity: NDArray[np.float64]
     num_plans: NDArray[np.int32] | None = None
 
+
+#: Its arrays, each with an entry for every row.
+BY_ROW = tuple(field.name for field in fields(Outcomes))
 
 #: Arms of the experiment: chosen by the optimum, drawn blind, by coins between parcels
 #: just inside and just outside the plan, and by savings that are drawn.

@@ -20,9 +20,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Rows in a block, about; a merchant with more has a block of its own.
-BLOCK_ROWS = 400_000
+BLOCK_ROWS = 131_072
 #: Rows that are held in memory until their block is whole; more go to the disk.
 MOST_IN_MEMORY = 20_000_000
+#: What the names of a row take in memory, about, and their sorted copy.
+BYTES_EACH_ROW = 120
+#: Files that are open at a time; each has rows of one or more blocks.
+MOST_FILES = 256
 
 
 def count_blocks(num_rows: int) -> int:
@@ -31,7 +35,10 @@ def count_blocks(num_rows: int) -> int:
 
 
 def merchant_blocks(
-    frames: Iterable[pl.DataFrame], row_merchant: NDArray[np.int32], scratch: Path
+    frames: Iterable[pl.DataFrame],
+    row_merchant: NDArray[np.int32],
+    scratch: Path,
+    room: int | None = None,
 ) -> Iterator[pl.DataFrame]:
     """
     Give the rows of all frames by blocks of merchants, not yet sorted within a block.
@@ -44,6 +51,8 @@ def merchant_blocks(
         ``(num_rows,) int32``: merchant of each row; -1 for rows that no frame has.
     scratch
         A folder that does not exist; made where the night is large, and removed.
+    room
+        Bytes that the rows may take in memory; ``None``: as is usual.
 
     Yields
     ------
@@ -60,7 +69,10 @@ def merchant_blocks(
     counts = np.bincount(row_merchant[row_merchant >= 0])
     block_of = block_of_merchants(counts)
     parts: list[list[pl.DataFrame]] = [[] for _ in range(int(block_of.max()) + 1)]
-    if num_rows <= MOST_IN_MEMORY:
+    most_rows = MOST_IN_MEMORY
+    if room is not None:
+        most_rows = min(most_rows, room // BYTES_EACH_ROW)
+    if num_rows <= most_rows:
         for frame in frames:
             for number, part in _split(_with_merchant(frame, row_merchant), block_of):
                 parts[number].append(part)
@@ -123,11 +135,12 @@ def _by_disk(
     import pyarrow.ipc
 
     scratch.mkdir()
+    file_of = block_of // -(-(int(block_of.max()) + 1) // MOST_FILES)
     writers: dict[int, pyarrow.ipc.RecordBatchStreamWriter] = {}
     try:
         for frame in frames:
             whole = _with_merchant(frame, row_merchant)
-            for number, part in _split(whole, block_of):
+            for number, part in _split(whole, file_of):
                 arrow = part.to_arrow()
                 if number not in writers:
                     path = scratch / f"{number:06}.arrows"
@@ -137,8 +150,9 @@ def _by_disk(
             writer.close()
         for number in sorted(writers):
             path = scratch / f"{number:06}.arrows"
-            yield pl.read_ipc_stream(path)
+            rows = pl.read_ipc_stream(path)
             path.unlink()
+            yield from (block for _, block in _split(rows, block_of))
     finally:
         for path in scratch.iterdir():
             path.unlink()

@@ -432,15 +432,17 @@ def prove_night(
         progress=progress,
         history=history,
     )
-    settings, clock = built.settings, built.clock
+    settings, clock, before = built.settings, built.clock, built.previous
     with clock.stage("solve"):
         intake, num_blocks = _within_memory(built.intake, settings)
-        solution = _solve(intake, settings, built.previous, clock.tell, num_blocks)
+        del built  # with the arrays that are in a file now
+        _return_memory(settings)
+        solution = _solve(intake, settings, before, clock.tell, num_blocks)
     with clock.stage("certify"):
         certificate = _certify(intake, solution)
         stop = proved_termination(solution.termination, certificate)
         solution = replace(solution, termination=stop)
-    proved = Proved(intake, solution, certificate, built.previous, clock)
+    proved = Proved(intake, solution, certificate, before, clock)
     has_conflicts = count_conflicts(certificate, intake.index) > 0
     if has_conflicts and settings.on_conflict == "refuse":
         with clock.stage("explain"):
@@ -451,12 +453,27 @@ def prove_night(
 def certified(proved: Proved, config: Config) -> CertifiedNight:
     """Give every order of a night its outcome, by exact margins where there are any."""
     from optimizer.explain.certified_night import certified_night
+    from optimizer.explain.outcomes import BY_ROW
+    from optimizer.io.mapped_arrays import bytes_of, mapped, room_of
     from optimizer.night.in_memory import exact_margins
 
     intake, solution, certificate = proved.intake, proved.solution, proved.certificate
     threads = config.solver.num_threads
     margins = exact_margins(intake, solution, certificate, threads)
-    return certified_night(intake, solution, certificate, margins)
+    night = certified_night(intake, solution, certificate, margins)
+    room = room_of(config.solver.memory_gb)
+    if room is not None and bytes_of(night.outcomes, BY_ROW) > room:
+        night = replace(night, outcomes=mapped(night.outcomes, BY_ROW))
+    _return_memory(config)
+    return night
+
+
+def _return_memory(config: Config) -> None:
+    """Between stages, where a limit says that others need it."""
+    from optimizer.io.mapped_arrays import return_memory
+
+    if config.solver.memory_gb is not None:
+        return_memory()
 
 
 def _within_memory(intake: Intake, settings: Config) -> tuple[Intake, int]:

@@ -9,21 +9,14 @@ blocks, so small that those of all threads are within the limit together.
 
 from __future__ import annotations
 
-import mmap
 import os
-import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from optimizer.errors import ConfigError
+from optimizer.io.mapped_arrays import GB, bytes_of, mapped, room_of
 
 if TYPE_CHECKING:
-    from typing import Any, BinaryIO
-
-    from numpy.typing import NDArray
-
     from optimizer.config import Config
     from optimizer.model.problem import Problem
 
@@ -33,7 +26,6 @@ _LONG = ("option_start", "option_lane", "option_saving", "key", "row")
 _BYTES_EACH = 4
 #: Each block costs its own start; more of them would be slower than a larger machine.
 MOST_BLOCKS = 4_096
-_GB, _ALIGNED = 10**9, 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,18 +68,19 @@ def map_orders(problem: Problem, config: Config) -> MappedOrders | None:
         for blocks of any use, or the disk does not take the orders.
     """
     limit = config.solver.memory_gb
-    num_bytes = sum(getattr(problem, name).nbytes for name in _LONG)
-    if limit is None or num_bytes <= float(limit) * _GB:
+    room = room_of(limit)
+    num_bytes = bytes_of(problem, _LONG)
+    if limit is None or room is None or num_bytes <= room:
         return None
     named = f"solver.memory_gb: {limit}"
     if problem.side is not None:
         raise ConfigError(
-            f"{named}: the orders take {num_bytes / _GB:.3g} GB, and a night with "
-            "loads, pins or rows that do not nest is solved with all of them in "
-            "memory; raise it or leave it out"
+            f"{named}: the orders take {num_bytes / GB:.3g} GB, the whole night some "
+            "ten times that, and a night with loads, pins or rows that do not nest is "
+            "solved with all of them in memory; raise it or leave it out"
         )
     num_threads = config.solver.num_threads or os.cpu_count() or 1
-    needed = num_bytes * _BYTES_EACH * num_threads / _GB
+    needed = num_bytes * _BYTES_EACH * num_threads / GB
     num_blocks = int(-(-needed // float(limit)))
     if num_blocks > min(MOST_BLOCKS, problem.num_orders):
         least = needed / min(MOST_BLOCKS, problem.num_orders)
@@ -96,31 +89,4 @@ def map_orders(problem: Problem, config: Config) -> MappedOrders | None:
             f"{num_threads} threads; give at least {least:.2g}, or fewer "
             "solver.num_threads"
         )
-    try:
-        with tempfile.TemporaryFile(prefix="optimizer-orders-") as file:
-            mapped = _mapped(problem, file)
-    except OSError as error:
-        raise ConfigError(
-            f"{named}: {num_bytes / _GB:.3g} GB of orders cannot be kept in a file in "
-            f"{tempfile.gettempdir()} ({(error.strerror or str(error)).lower()}); make "
-            "room there, let TMPDIR name another folder, or raise the limit"
-        ) from error
-    return MappedOrders(mapped, num_blocks)
-
-
-def _mapped(problem: Problem, file: BinaryIO | Any) -> Problem:
-    """Write the long arrays, and give the night on the file's pages."""
-    places: dict[str, int] = {}
-    for name in _LONG:
-        array: NDArray[Any] = np.ascontiguousarray(getattr(problem, name))
-        places[name] = file.tell()
-        file.write(array.data)
-        file.write(b"\0" * (-file.tell() % _ALIGNED))
-    file.flush()
-    pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    arrays: dict[str, Any] = {
-        name: np.frombuffer(pages, array.dtype, array.size, places[name])
-        for name in _LONG
-        for array in [getattr(problem, name)]
-    }
-    return replace(problem, **arrays)
+    return MappedOrders(mapped(problem, _LONG), num_blocks)

@@ -46,6 +46,7 @@ def contents_of(
     earlier: list[Mapping[str, Any]],
     audit_text: Callable[[Mapping[str, Any]], str],
     told: Callable[[Path], Mapping[str, Any]],
+    room: int | None = None,
 ) -> Contents:
     """
     Turn a solved night into the contents of a publication.
@@ -60,9 +61,11 @@ def contents_of(
         Gives the night's second statement (``audit.sql``) from its record.
     told
         Gives entries of the record that need the written tables.
+    room
+        Of :func:`~optimizer.explain.makers.sorted_decisions`.
     """
     night = solved.night
-    decisions = partial(sorted_decisions, night)
+    decisions = partial(sorted_decisions, night, room=room)
     tables = tables_with_record(night_tables(night), record, earlier)
     return Contents(decisions, tables, audit_text, told)
 

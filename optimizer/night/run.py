@@ -19,6 +19,7 @@ from optimizer.errors import (
 from optimizer.explain.week import run_id
 from optimizer.io.folders import make_folder
 from optimizer.io.kept_inputs import INPUTS, keep_inputs, keep_model
+from optimizer.io.mapped_arrays import room_of
 from optimizer.io.snapshot import refuse_change
 from optimizer.night.api import solve_night
 from optimizer.night.deliver import count_outboxes, send_copies
@@ -406,7 +407,8 @@ def decide_here(
     )
     check_release(solved.night.certificate, config)
     record = record_of(config, day, solved, found)
-    return DecidedNight(record, partial(contents_of, solved, record))
+    room = room_of(config.solver.memory_gb)
+    return DecidedNight(record, partial(contents_of, solved, record, room=room))
 
 
 @contextmanager

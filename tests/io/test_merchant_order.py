@@ -38,10 +38,10 @@ def night_of(form: str, num_rows: int, num_merchants: int) -> pl.DataFrame:
     )
 
 
-@pytest.mark.parametrize("is_on_disk", [False, True], ids=["memory", "disk"])
+@pytest.mark.parametrize("kept", ["memory", "disk", "few files", "little room"])
 @pytest.mark.parametrize("form", FORMS)
 def test_blocks_are_one_table_by_merchant_and_order_id(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, is_on_disk: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, kept: str
 ) -> None:
     """
     Whatever the ids, the blocks and the order of rows, with a merchant larger than a
@@ -52,13 +52,16 @@ def test_blocks_are_one_table_by_merchant_and_order_id(
     plain = whole.sort("merchant", pl.col("order_id"))
     row_merchant = np.full(3_000, -1, np.int32)
     row_merchant[whole["row"].to_numpy()] = whole["merchant"].to_numpy()
-    monkeypatch.setattr(merchant_order, "MOST_IN_MEMORY", 0 if is_on_disk else 9_999)
+    is_in_memory = kept in ("memory", "little room")
+    monkeypatch.setattr(merchant_order, "MOST_IN_MEMORY", 9_999 if is_in_memory else 0)
+    monkeypatch.setattr(merchant_order, "MOST_FILES", 3 if kept == "few files" else 256)
+    room = 1_000 if kept == "little room" else None
     scratch = tmp_path / "scratch"
     for size in (100, 700, 10_000):
         monkeypatch.setattr(merchant_order, "BLOCK_ROWS", size)
         given = whole.drop("merchant").sample(fraction=1, shuffle=True, seed=size)
         frames = (given[at : at + 301] for at in range(0, len(given), 301))
-        blocks = [*merchant_blocks(frames, row_merchant, scratch)]
+        blocks = [*merchant_blocks(frames, row_merchant, scratch, room)]
         assert pl.concat(map(sorted_block, blocks)).equals(plain)
         merchants = [{*block["merchant"]} for block in blocks]
         assert sum(map(len, merchants)) == len(set[int]().union(*merchants))

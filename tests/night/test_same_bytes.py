@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 
 import pytest
 
@@ -68,6 +69,23 @@ def test_blocks_of_any_size_change_no_byte(
         "evidence.txt": (published.run_dir / "evidence.txt").read_bytes()
     }
     assert after == before
+
+
+@pytest.mark.parametrize("memory_gb", [0.0002, 0.002])
+def test_a_limit_of_memory_changes_no_byte(
+    published: SmallNight, monkeypatch: pytest.MonkeyPatch, memory_gb: float
+):
+    """With orders, outcomes and names in files, the tables are the same bytes."""
+    tables, moved = table_bytes(published), []
+    file = tempfile.TemporaryFile
+    monkeypatch.setattr(
+        tempfile, "TemporaryFile", lambda **given: moved.append(1) or file(**given)
+    )
+    monkeypatch.setattr(merchant_order, "BLOCK_ROWS", 150)
+    published.configure(solver={"memory_gb": memory_gb})
+    published.run(is_forced=True)
+    assert table_bytes(published) == tables
+    assert bool(moved) == (memory_gb == 0.0002)
 
 
 def test_small_batches_and_many_threads_change_no_byte(
