@@ -533,6 +533,49 @@ def test_standard_output_is_for_results(capfd: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.mark.slow
+def test_one_large_block_takes_turns_with_small_ones_until_neither_gains(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """
+    Large blocks hold all that is close to its price at once; a pair of rounds without
+    a gain is the last, and one round without is not.
+    """
+    problem = random_packing(
+        np.random.default_rng(7),
+        num_orders=4_000,
+        num_merchants=40,
+        num_lanes=60,
+        most_options=3,
+        num_rows=0,
+        most_saving=1_000_000,
+        pin_share=0.0,
+    )
+    assert problem.num_options > packing.FEW_OPTIONS
+    small = replace(neighborhood_search.SMALL, block_options=200)
+    monkeypatch.setattr(neighborhood_search, "SMALL", small)
+    counts, money, due = list[int](), [10**9], list[int]()
+    gains, made = iter([0, 10**9, 0, 0]), neighborhood_search._blocks
+
+    def laid_out(*given: object) -> list[np.ndarray]:
+        blocks = [*made(*given)]
+        counts.append(len(blocks))
+        due.append(next(gains))
+        return blocks
+
+    def solved(_: object, state: object, *__: object) -> object:
+        money[0] += due.pop() if due else 0
+        return state
+
+    monkeypatch.setattr(neighborhood_search, "_blocks", laid_out)
+    monkeypatch.setattr(neighborhood_search, "_solved_together", solved)
+    monkeypatch.setattr(neighborhood_search, "money_of", lambda *_: money[0])
+    solve(problem, "packing", SolveParams())
+    assert len(counts) == 4
+    assert counts[::2] == [1, 1]
+    assert min(counts[1::2]) > 1
+
+
+@pytest.mark.slow
 def test_whenever_the_time_is_up_no_plan_is_worse_than_the_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -567,7 +610,7 @@ def test_whenever_the_time_is_up_no_plan_is_worse_than_the_first(
     monkeypatch.setattr(refine_prices, "first_plan", first_plan)
     monkeypatch.setattr(refine_prices.PackingSearch, "seconds_left", seconds_left)
     monkeypatch.setattr(packing, "network_plan", lambda *_: None)
-    monkeypatch.setattr(neighborhood_search, "ROUNDS", ())
+    monkeypatch.setattr(neighborhood_search, "MOST_ROUNDS", 0)
     worths = []
     for count in range(20, 260, 8):
         looks, most = 0, count

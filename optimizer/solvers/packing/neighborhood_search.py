@@ -1,9 +1,16 @@
-"""Improve a plan block by block: competing lanes are solved again together."""
+"""
+Improve a plan block by block: competing lanes are solved again together.
+
+Rounds of two kinds take turns. Small blocks free much of a few lanes, and put in order
+what lies far from its price. Large blocks free what is closest to its price on many
+lanes: merchants whose caps are a few parcels can then move them between these lanes.
+"""
 
 from __future__ import annotations
 
 import heapq
-from itertools import zip_longest
+from dataclasses import dataclass
+from itertools import chain, islice, repeat, zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,18 +34,43 @@ if TYPE_CHECKING:
     from optimizer.solvers.packing.core_mip import Core
     from optimizer.solvers.packing.local_search import PackingNight, PackingPlan
 
-#: Options of a block, about. Rounds free so many options for each chosen one, those
-#: closest to their prices, but no more than so many in all.
-BLOCK_OPTIONS, ROUNDS, MOST_OPTIONS = 2_500, (0.7, 1.0, 1.0, 1.5, 1.5, 1.5), 40_000
 #: Options that may fill what a plan misses of floors and pins.
 RESCUE_OPTIONS = 4_000
 #: Lanes that stand together go from round to round into other blocks in groups of so
 #: many, so that merchants can move parcels between any of them.
 GROUP_LANES = 8
-#: A round that improves by less than this share of the plan is the last.
+#: Two rounds that improve by no more than this share of the plan are the last.
 LEAST_PROGRESS = 2e-6
-#: Nodes of each block's search tree, and its gap.
-BLOCK_NODES, BLOCK_GAP = 100, 5e-5
+#: Nodes of each block's search tree.
+BLOCK_NODES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """
+    What a round frees.
+
+    Attributes
+    ----------
+    share, most_options
+        Options for each chosen one, and in all at most: those closest to their prices.
+    block_options
+        Options of a block, about.
+    relative_gap
+        Gap at which a block is solved well enough, as a share.
+    """
+
+    share: float
+    most_options: int
+    block_options: int
+    relative_gap: float
+
+
+#: One large block of what is closest to its price; small ones of all that is near.
+LARGE = tuple(Round(share, 11_000, 22_000, 1e-5) for share in (0.25, 0.5, 0.6))
+SMALL = Round(1.5, 40_000, 2_500, 2e-5)
+#: Rounds in all, at most.
+MOST_ROUNDS = 60
 
 
 def improved_by_blocks(
@@ -68,24 +100,34 @@ def improved_by_blocks(
     if seconds_left() <= 0:
         return state
     rank = lane_ranks(problem, market)
-    for number, share in enumerate(ROUNDS):
-        count = min(int(share * np.sum(state.pick >= 0)), MOST_OPTIONS)
+    gained = 0
+    for number, now in enumerate(_rounds()):
+        count = min(int(now.share * np.sum(state.pick >= 0)), now.most_options)
         free = free_options(night, state, closest(night.margin, count))
-        blocks = [*_blocks(market, _shuffled(rank, number), free)]
-        before = money_of(night, state)
+        ranked = _shuffled(rank, number)
+        blocks = [*_blocks(market, ranked, free, now.block_options)]
+        before, before_that = money_of(night, state), gained
         half = -(-len(blocks) // 2)
         for pair in zip_longest(blocks[:half], blocks[half:]):
-            if seconds_left() <= 0 or is_done(state):
+            effort = Effort(seconds_left(), BLOCK_NODES, now.relative_gap)
+            if effort.seconds <= 0 or is_done(state):
                 return state
             cores = [
                 make_core(night, state, _with_choices(night, state, block, free))
                 for block in pair
                 if block is not None
             ]
-            state = _solved_together(cores, state, pool, seconds_left())
-        if number and money_of(night, state) - before <= LEAST_PROGRESS * abs(before):
+            state = _solved_together(cores, state, pool, effort)
+        gained = money_of(night, state) - before
+        if number and gained + before_that <= LEAST_PROGRESS * abs(before):
             break
     return state
+
+
+def _rounds() -> Iterator[Round]:
+    """A large block, small ones, a larger block, small ones, and so on."""
+    large = chain(LARGE, repeat(LARGE[-1]))
+    return islice(chain.from_iterable((now, SMALL) for now in large), MOST_ROUNDS)
 
 
 def _shuffled(rank: NDArray[np.int64], number: int) -> NDArray[np.int64]:
@@ -113,7 +155,7 @@ def rescued(night: PackingNight, state: PackingPlan, seconds: float) -> PackingP
 
 
 def _solved_together(
-    cores: list[Core], state: PackingPlan, pool: Threads, seconds: float
+    cores: list[Core], state: PackingPlan, pool: Threads, effort: Effort
 ) -> PackingPlan:
     """
     Solve cores that share no order, each as if the others stayed as they are.
@@ -121,7 +163,6 @@ def _solved_together(
     If two take the same room, the first keeps it. The number of cores does not depend
     on the threads, so the plan does not either.
     """
-    effort = Effort(seconds, BLOCK_NODES, BLOCK_GAP)
     money = int(cores[0].night.num_ranks[0])
 
     def work(number: int) -> NDArray[np.int64] | None:
@@ -156,13 +197,16 @@ def free_options(
 
 
 def _blocks(
-    market: NearMarket, rank: NDArray[np.int64], free: NDArray[np.bool_]
+    market: NearMarket,
+    rank: NDArray[np.int64],
+    free: NDArray[np.bool_],
+    block_options: int,
 ) -> Iterator[NDArray[np.int64]]:
     """Orders of each block; one with options on lanes of several is in the first."""
     option = np.flatnonzero(free)
     place = rank[market.option_lane[option]]
     turn = np.lexsort((option, place))
-    count = max(1, -(-len(option) // BLOCK_OPTIONS))
+    count = max(1, -(-len(option) // block_options))
     is_taken = np.zeros(len(market.order), np.bool_)
     for part in np.array_split(turn, count):
         order = np.unique(market.option_order[option[part]]).astype(np.int64)

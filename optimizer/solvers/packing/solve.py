@@ -95,8 +95,9 @@ MOST_ROUNDS = 3
 #: Where Newton prices prove a plan no better than this, and there are no more options
 #: than so many, the linear program is solved for its own prices.
 WIDE_GAP, LINEAR_OPTIONS = 1e-3, 20_000
-#: Share of the time that is kept for the bound of large nights.
-BOUND_SHARE = 0.3
+#: Time that is kept for the bound of large nights: so many times what their prices
+#: took, but no more than such a share of all.
+BOUND_TIMES, BOUND_SHARE = 5, 0.3
 #: Lanes decide about so many options for each one that could be chosen.
 LANE_OPTIONS = 4
 
@@ -127,7 +128,10 @@ def _solve(search: PackingSearch) -> Solution:
     """Price, plan and bound; repeat if a plan misses targets of the prices."""
     problem = search.problem
     hoped = first_targets(problem)
+    began = search.seconds_left()
     priced = priced_market(search, hoped, None)
+    pricing = BOUND_TIMES * (began - search.seconds_left())
+    kept_back = min(pricing, BOUND_SHARE * search.params.time_limit_seconds)
     if problem.num_options <= FEW_OPTIONS and not search.is_late():
         found = lanes_plan(problem, priced.prices.lane)
         if found is not None:
@@ -135,7 +139,7 @@ def _solve(search: PackingSearch) -> Solution:
     chosen = priced.chosen
     for _ in range(MOST_ROUNDS):
         planned = priced
-        night, state = _planned(search, priced, chosen)
+        night, state = _planned(search, priced, chosen, kept_back)
         chosen = chosen_options(problem.option_start, priced.market, state.pick)
         money = worth_key(night, state)[-1]
         targets = targets_of(problem, priced.market, state, night)
@@ -152,7 +156,10 @@ def _solve(search: PackingSearch) -> Solution:
 
 
 def _planned(
-    search: PackingSearch, priced: Priced, chosen: NDArray[np.int64]
+    search: PackingSearch,
+    priced: Priced,
+    chosen: NDArray[np.int64],
+    kept_back: float,
 ) -> tuple[PackingNight, PackingPlan]:
     """Make a plan at prices, or keep the present one if it is better."""
     problem, market = search.problem, priced.market
@@ -162,11 +169,10 @@ def _planned(
     state = better_start(problem, market, night, chosen)
     is_late = search.is_late
     if problem.num_options > FEW_OPTIONS:
-        kept_back = BOUND_SHARE * search.params.time_limit_seconds
         is_late = partial(search.is_late, kept_back)
     state = improved(night, state, deep, is_late)
     if not _is_close(search, night, state, priced.bound):
-        state = _solved(search, priced, night, state)
+        state = _solved(search, priced, night, state, kept_back)
     return night, state
 
 
@@ -194,7 +200,11 @@ def _is_within(search: PackingSearch, bound: int, money: int) -> bool:
 
 
 def _solved(
-    search: PackingSearch, priced: Priced, night: PackingNight, state: PackingPlan
+    search: PackingSearch,
+    priced: Priced,
+    night: PackingNight,
+    state: PackingPlan,
+    kept_back: float,
 ) -> PackingPlan:
     """Solve everything again, or block by block."""
     if len(night.option_order) <= FEW_OPTIONS:
@@ -210,7 +220,6 @@ def _solved(
         return _is_close(search, night, now, priced.bound)
 
     state = rescued(night, state, search.seconds_left())
-    kept_back = BOUND_SHARE * search.params.time_limit_seconds
     return improved_by_blocks(
         problem=search.problem,
         market=priced.market,
