@@ -169,3 +169,16 @@ def test_results_on_problems_of_the_literature_tell_of_other_code() -> None:
     assert marked == [False, True, True]
     assert "now, 2 of 3 results" in table
     assert "‡" not in packing_peers.table(records[:1])
+
+
+def test_results_of_peers_do_not_depend_on_what_we_solve_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A change of our solver leaves what others took on the same nights."""
+    monkeypatch.setattr(packing_peers, "hash_of", list)
+    of = packing_peers.source_of_method.__wrapped__
+    for method in ("cpsat", "highs"):
+        names = {path.as_posix() for path in of(method)}
+        assert not any("/solvers/" in name or "/certify/" in name for name in names)
+        assert any(name.endswith("benchmarks/packing.py") for name in names)
+    assert any("/solvers/packing/" in path.as_posix() for path in of("ours"))

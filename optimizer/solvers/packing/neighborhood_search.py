@@ -67,7 +67,7 @@ class Round:
 
 
 #: One large block of what is closest to its price; small ones of all that is near.
-LARGE = tuple(Round(share, 11_000, 22_000, 1e-5) for share in (0.25, 0.5, 0.6))
+LARGE = tuple(Round(share, 13_000, 26_000, 1e-5) for share in (0.25, 0.5, 0.6, 0.7))
 SMALL = Round(1.5, 40_000, 2_500, 2e-5)
 #: Rounds in all, at most.
 MOST_ROUNDS = 60
