@@ -339,7 +339,7 @@ def _summary(found: Mapping[str, Any]) -> str:
         f"  chosen     {numbers['num_chosen']:,} of {orders} "
         f"(caps allow {numbers['sum_of_caps']:,})",
         *(f"  nobody     {text_of(warning)}" for warning in nobody),
-        f"  {_avoided(numbers)}",
+        f"  {_avoided(found)}",
         f"  proof      {gap_words(proof['gap'], proof['relative_gap'])}",
         f"  limits     {counted(numbers['num_caps_binding'], 'cap')} and "
         f"{counted(numbers['num_lanes_binding'], 'lane')} with a price",
@@ -453,9 +453,9 @@ def _left_on_standard(chance: Mapping[str, Any]) -> str:
     return told if num else ""
 
 
-def _avoided(numbers: Mapping[str, Any]) -> str:
+def _avoided(found: Mapping[str, Any]) -> str:
     """What the night is expected to avoid, or what it costs to measure."""
-    verb, _, words = expected_words(numbers).partition(" ")
+    verb, _, words = expected_words(found).partition(" ")
     return f"{verb:<10} {words}"
 
 

@@ -73,28 +73,72 @@ def saved_words(told: Mapping[str, Any]) -> str:
     return f"{words} ({drawn} by the savings that were drawn)"
 
 
-def expected_words(summary: Mapping[str, Any]) -> str:
+def fee_share(record: Mapping[str, Any]) -> float:
     """
-    Say what a night avoids, or what it costs more than it avoids.
+    The share of the fee that is taken off what a night avoids.
 
     Parameters
     ----------
-    summary
+    record
+        As in ``run.json``: what its policy row says goes before the objective.
+
+    Examples
+    --------
+    >>> objective = {"fee_share": "1"}
+    >>> fee_share({"config": {"objective": objective}, "policy": {}})
+    1.0
+    >>> dated = {"objective": {"fee_share": "0.5"}}
+    >>> fee_share({"config": {"objective": objective}, "policy": dated})
+    0.5
+    """
+    dated = (record["policy"].get("objective") or {}).get("fee_share")
+    return float(record["config"]["objective"]["fee_share"] if dated is None else dated)
+
+
+def expected_words(record: Mapping[str, Any]) -> str:
+    """
+    Say what a night avoids after its fees, or what it costs more than it avoids.
+
+    Parameters
+    ----------
+    record
         As in ``run.json``.
 
     Examples
     --------
-    >>> expected_words({"saving_cny": 9.0})
-    'avoids 9.00 CNY of expected harm, fees counted'
-    >>> expected_words({"saving_cny": -9.0})
+    >>> def words(share="1", total="3", **found):
+    ...     summary = {"fees_cny": {"total": total}, **found}
+    ...     config = {"objective": {"fee_share": share}}
+    ...     return expected_words({"summary": summary, "config": config, "policy": {}})
+    >>> words(saving_cny=9.0)
+    'avoids 9.00 CNY of expected harm, after fees of 3.00 CNY'
+    >>> words(saving_cny=9.0, share="0.5")
+    'avoids 9.00 CNY of expected harm, after 50% of the fees of 3.00 CNY'
+    >>> words(saving_cny=9.0, share="0")
+    'avoids 9.00 CNY of expected harm, before fees of 3.00 CNY'
+    >>> words(saving_cny=9.0, total="0")
+    'avoids 9.00 CNY of expected harm, and no fee is paid'
+    >>> words(saving_cny=-9.0)
     'costs 9.00 CNY more in fees than it avoids, to measure'
-    >>> expected_words({"saving_cny": 9.0, "draw": {"mean_saving_cny": -2.0}})
+    >>> words(saving_cny=9.0, draw={"mean_saving_cny": -2.0})
     "costs 2.00 CNY more in fees and harm than it avoids by the model's mean, to learn"
     """
+    summary = record["summary"]
     saving = by_mean(summary)["saving_cny"]
     if saving >= 0:
-        return f"avoids {saving:,.2f} CNY of expected harm, fees counted"
+        return f"avoids {saving:,.2f} CNY of expected harm, {_after_fees(record)}"
     if "draw" in summary:
         lost = f"{-saving:,.2f} CNY more in fees and harm than it avoids"
         return f"costs {lost} by the model's mean, to learn"
     return f"costs {-saving:,.2f} CNY more in fees than it avoids, to measure"
+
+
+def _after_fees(record: Mapping[str, Any]) -> str:
+    """What of its fees is off a night's saving already."""
+    total, share = float(record["summary"]["fees_cny"]["total"]), fee_share(record)
+    if not total:
+        return "and no fee is paid"
+    fees = f"fees of {total:,.2f} CNY"
+    if not share:
+        return f"before {fees}"
+    return f"after {fees}" if share == 1 else f"after {100 * share:.7g}% of the {fees}"

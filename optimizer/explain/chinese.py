@@ -10,43 +10,55 @@ from __future__ import annotations
 #: are drawn, ``BUDGET_BELOW_FEE`` where a merchant's
 #: budget pays for no parcel, ``SUBSIDY_BELOW_FEE`` where the platform's pays for none.
 CHINESE = {
-    "CHOSEN": ("已入选，承运商 {carrier_id}：预计可避免 {saving} 元损失{margin}"),
+    "CHOSEN": (
+        "已入选，承运商 {carrier_id}：扣除计入的服务费后，预计净避免损失 {saving} 元"
+        "{margin}"
+    ),
     "NO_SAVING": "未入选：送货上门服务的费用比它能避免的损失高 {saving} 元",
     "NO_GAIN": "未入选：送货上门服务的费用与它能避免的损失相等",
     "CAP_ZERO": (
         "未入选：商家当日 {num_orders:,} 单，上限为 {cap} 单；"
-        "该订单本可避免 {saving} 元损失"
+        "扣除计入的服务费后，该订单本可净避免损失 {saving} 元"
     ),
     "CAP_FULL": (
-        "未入选：商家的 {num_slots} 个名额已给了扣除承运名额成本后每单至少可避免 "
-        "{least} 元的订单；该订单可避免 {saving} 元{margin}"
+        "未入选：商家的 {num_slots} 个名额已给了扣除计入的服务费和承运名额成本后每单"
+        "至少可避免 {least} 元的订单；该订单扣除服务费后可净避免 {saving} 元{margin}"
     ),
     "CAP_TAKEN": (
         "未入选：商家的 {num_slots} 个名额已给了{each}；"
-        "该订单可避免 {saving} 元{margin}"
+        "扣除计入的服务费后，该订单可净避免损失 {saving} 元{margin}"
     ),
     "CAPACITY_FULL": (
-        "未入选：承运商在该处的名额已给了{each}；该订单可避免 {saving} 元{margin}"
+        "未入选：承运商在该处的名额已给了{each}；"
+        "扣除计入的服务费后，该订单可净避免损失 {saving} 元{margin}"
     ),
     "CAP_AND_CAPACITY": (
         "未入选：商家的 {num_slots} 个名额和承运商在该处的名额都已给了{all}；"
-        "该订单可避免 {saving} 元{margin}"
+        "扣除计入的服务费后，该订单可净避免损失 {saving} 元{margin}"
     ),
-    "NO_ROOM": "未入选：可用的承运商在该处容不下该订单；该订单本可避免 {saving} 元",
+    "NO_ROOM": (
+        "未入选：可用的承运商在该处容不下该订单；"
+        "扣除计入的服务费后，该订单本可净避免损失 {saving} 元"
+    ),
     "SUBSIDY_BELOW_FEE": (
-        "未入选：平台的预算低于一件包裹中平台所付的服务费；该订单本可避免 {saving} 元"
+        "未入选：平台的预算低于一件包裹中平台所付的服务费；"
+        "扣除计入的服务费后，该订单本可净避免损失 {saving} 元"
     ),
     "BUDGET_BELOW_FEE": (
-        "未入选：商家的预算低于一件包裹的服务费；该订单本可避免 {saving} 元"
+        "未入选：商家的预算低于一件包裹的服务费；"
+        "扣除计入的服务费后，该订单本可净避免损失 {saving} 元"
     ),
-    "BUDGET": ("未入选：费用预算已给了{each}；该订单可避免 {saving} 元{margin}"),
+    "BUDGET": (
+        "未入选：费用预算已给了{each}；"
+        "扣除计入的服务费后，该订单可净避免损失 {saving} 元{margin}"
+    ),
     "FORCED": (
         "按指定或最低数量要求入选，承运商 {carrier_id}：可节省 {signed} 元，"
         "比证明中其名额的价格少 {surplus} 元"
     ),
     "HELD_OUT": (
         "方案已选中，为衡量送货上门服务的效果而随机保留：维持标准服务；"
-        "若由 {carrier_id} 升级，本可避免 {saving} 元损失"
+        "若由 {carrier_id} 升级，本可净避免损失 {saving} 元（已扣除计入的服务费）"
     ),
     "DRAWN_OUT": (
         "随机抽取（非方案选中），以一半的概率维持标准服务，以衡量送货上门服务的效果；"
@@ -58,7 +70,8 @@ CHINESE = {
     ),
     "COIN_OUT": (
         "方案已选中；为衡量送货上门服务的效果，由公平抛硬币决定维持标准服务，"
-        "名额给了方案之外的下一单；若由 {carrier_id} 升级，本可避免 {saving} 元损失"
+        "名额给了方案之外的下一单；若由 {carrier_id} 升级，"
+        "本可净避免损失 {saving} 元（已扣除计入的服务费）"
     ),
     "COIN_IN": (
         "方案之外的下一单；为衡量送货上门服务的效果，由公平抛硬币决定代替一件已选中"

@@ -354,7 +354,7 @@ class Night(Shown):
 
         return night_view(
             self.date,
-            numbers=self.summary,
+            record=self.record,
             proof=self.certificate,
             warnings=self.warnings,
             assumptions=self.assumptions,

@@ -25,7 +25,7 @@ _NUM_PRICES = 3
 
 def night_view(
     date: dt.date | None,
-    numbers: Mapping[str, Any],
+    record: Mapping[str, Any],
     proof: Certificate,
     warnings: tuple[CodedWarning, ...],
     assumptions: tuple[CodedWarning, ...],
@@ -39,20 +39,21 @@ def night_view(
     ----------
     date
         Of the night; ``None`` where it is unknown.
-    numbers
-        Its summary.
+    record
+        Its record, with its summary and its rules.
     proof, warnings, assumptions
         Its certificate, what a person should look at, and what it takes for true.
     lanes, merchants
         Its tables, with the value of one more slot.
     """
+    numbers = record["summary"]
     orders = f"{numbers['num_chosen']:,} of {counted(numbers['num_orders'], 'order')}"
     day = "" if date is None else f" of {date}"
     title = f"Night{day}: {orders} chosen (caps allow {numbers['sum_of_caps']:,})"
     others = {
         name: count for name, count in numbers["reasons"].items() if name != "CHOSEN"
     }
-    verb, _, avoided = expected_words(numbers).partition(" ")
+    verb, _, avoided = expected_words(record).partition(" ")
     rows = [
         (verb, avoided),
         ("proof", gap_words(proof.gap, proof.relative_gap)),

@@ -23,20 +23,21 @@ if TYPE_CHECKING:
 
 _WORDS = {
     "night": (
-        "the night avoids {saving:,.2f} CNY: {lanes:,.2f} are the worth of full lanes, "
-        "{caps:,.2f} of full caps, and {orders:,.2f} what the chosen orders bring "
-        "beyond that{other}",
-        "当晚共可避免 {saving:,.2f} 元损失：其中 {lanes:,.2f} 元来自已满线路的价值，"
+        "the night avoids {saving:,.2f} CNY after the fees that count: "
+        "{lanes:,.2f} are the worth of full lanes, {caps:,.2f} of full caps, "
+        "and {orders:,.2f} what the chosen orders bring beyond that{other}",
+        "当晚共可净避免损失 {saving:,.2f} 元：其中 {lanes:,.2f} 元来自已满线路的价值，"
         "{caps:,.2f} 元来自已满商家上限的价值，{orders:,.2f} 元为入选订单在此之外的贡献"
         "{other}",
     ),
     "merchant": (
         "{used:,} of {cap:,} slots are used, out of {num_orders:,} orders; they avoid "
-        "{saving:,.2f} CNY: {lanes:,.2f} pay for places with carriers, {caps:,.2f} are "
-        "the worth of the cap, {orders:,.2f} are beyond that; one more slot would "
-        "bring {one_more:,.2f} CNY{fewer}",
-        "{num_orders:,} 单中上限 {cap:,} 单，已用 {used:,} 单；共可避免 {saving:,.2f} "
-        "元损失：{lanes:,.2f} 元对应承运名额的价值，{caps:,.2f} 元对应商家上限的价值，"
+        "{saving:,.2f} CNY after the fees that count: {lanes:,.2f} pay for places "
+        "with carriers, {caps:,.2f} are the worth of the cap, {orders:,.2f} are beyond "
+        "that; one more slot would bring {one_more:,.2f} CNY{fewer}",
+        "{num_orders:,} 单中上限 {cap:,} 单，已用 {used:,} 单；共可净避免损失 "
+        "{saving:,.2f} 元：{lanes:,.2f} 元对应承运名额的价值，"
+        "{caps:,.2f} 元对应商家上限的价值，"
         "{orders:,.2f} 元为此外的贡献；再多一个名额可带来 {one_more:,.2f} 元{fewer}",
     ),
     "full": (
@@ -57,11 +58,13 @@ _WORDS = {
     ),
     "packing merchant": (
         "{used:,} of {cap:,} slots are used, out of {num_orders:,} orders; they avoid "
-        "{saving:,.2f} CNY; in the proof {caps:,.2f} of it are the price of the cap, "
-        "{orders:,.2f} what the orders bring above all prices, and {lanes:,.2f} the "
-        "rest, for places with carriers and further limits",
-        "{num_orders:,} 单中上限 {cap:,} 单，已用 {used:,} 单；共可避免 {saving:,.2f} "
-        "元损失；按证明中的价格，{caps:,.2f} 元对应商家上限，{orders:,.2f} 元为订单高出"
+        "{saving:,.2f} CNY after the fees that count; in the proof {caps:,.2f} of "
+        "it are the price of the cap, {orders:,.2f} what the orders bring above all "
+        "prices, and {lanes:,.2f} the rest, for places with carriers and further "
+        "limits",
+        "{num_orders:,} 单中上限 {cap:,} 单，已用 {used:,} 单；共可净避免损失 "
+        "{saving:,.2f} 元；按证明中的价格，{caps:,.2f} 元对应商家上限，"
+        "{orders:,.2f} 元为订单高出"
         "全部价格的部分，其余 {lanes:,.2f} 元对应承运名额及其他限制",
     ),
     "packing lane": (

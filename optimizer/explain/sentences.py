@@ -210,10 +210,10 @@ def _others(order: Mapping[str, Any], language: str) -> dict[str, str]:
 
 
 _OTHERS = {
-    "each": ("parcels that avoid at least as much harm", "避免损失不少于它的订单"),
+    "each": ("parcels that avoid at least as much harm", "净避免损失不少于它的订单"),
     "all": (
         "parcels that together avoid at least as much harm",
-        "合计避免损失不少于它的订单",
+        "合计净避免损失不少于它的订单",
     ),
     "unknown": ("other parcels", "其他订单"),
 }
@@ -265,7 +265,8 @@ _MARGINS = {
 _NEEDS_ROOM = ("CAPACITY_FULL", "CAP_AND_CAPACITY")
 _SENTENCES = {
     "CHOSEN": (
-        "chosen, with {carrier_id}: it avoids {saving} CNY of expected harm{margin}"
+        "chosen, with {carrier_id}: it avoids {saving} CNY of expected harm after the "
+        "fee that counts{margin}"
     ),
     "NO_SAVING": (
         "not chosen: premium would cost {saving} CNY more than the harm it avoids"
@@ -273,24 +274,24 @@ _SENTENCES = {
     "NO_GAIN": "not chosen: premium would cost as much as the harm it avoids",
     "CAP_ZERO": (
         "not chosen: with {orders} the merchant's cap is {cap}, and this "
-        "order would avoid {saving} CNY"
+        "order would avoid {saving} CNY after the fee that counts"
     ),
     "CAP_FULL": (
         "not chosen: the merchant's {slots} went to parcels that each avoid at least "
-        "{least} CNY, places with carriers paid; this one avoids {saving} CNY"
-        "{margin}"
+        "{least} CNY, the fee that counts and places with carriers paid; this one "
+        "avoids {saving} CNY after the fee{margin}"
     ),
     "CAP_TAKEN": (
         "not chosen: the merchant's {slots} went to {each}; this "
-        "one avoids {saving} CNY{margin}"
+        "one avoids {saving} CNY after the fee that counts{margin}"
     ),
     "CAPACITY_FULL": (
         "not chosen: the carrier's slots there went to {each}; "
-        "this one avoids {saving} CNY{margin}"
+        "this one avoids {saving} CNY after the fee that counts{margin}"
     ),
     "CAP_AND_CAPACITY": (
         "not chosen: the merchant's cap of {cap} and the carrier's slots there went to "
-        "{all}; this one avoids {saving} CNY{margin}"
+        "{all}; this one avoids {saving} CNY after the fee that counts{margin}"
     ),
     "INELIGIBLE": (
         "not considered: the order or its merchant is not eligible "
@@ -305,19 +306,19 @@ _SENTENCES = {
     ),
     "BUDGET": (
         "not chosen: a budget for fees went to {each}; this one "
-        "avoids {saving} CNY{margin}"
+        "avoids {saving} CNY after the fee that counts{margin}"
     ),
     "SUBSIDY_BELOW_FEE": (
         "not chosen: the platform's budget is below its part of one fee; this one "
-        "would avoid {saving} CNY"
+        "would avoid {saving} CNY after the fee that counts"
     ),
     "BUDGET_BELOW_FEE": (
         "not chosen: the merchant's budget is below the fee of one parcel; this one "
-        "would avoid {saving} CNY"
+        "would avoid {saving} CNY after the fee that counts"
     ),
     "NO_ROOM": (
         "not chosen: none of its carriers has room for it there; it would avoid "
-        "{saving} CNY"
+        "{saving} CNY after the fee that counts"
     ),
     "FORCED": (
         "chosen, with {carrier_id}, as a pin or a floor asks for it: it saves "
@@ -325,7 +326,8 @@ _SENTENCES = {
     ),
     "HELD_OUT": (
         "chosen by the plan and kept back at random, to measure what premium does: it "
-        "stays on standard service, where {carrier_id} would have avoided {saving} CNY"
+        "stays on standard service, where {carrier_id} would have avoided {saving} CNY "
+        "after the fee that counts"
     ),
     "DRAWN_OUT": (
         "drawn at random, not chosen by the plan, and kept on standard service by even "
@@ -338,7 +340,7 @@ _SENTENCES = {
     "COIN_OUT": (
         "chosen by the plan, and left on standard service by a fair coin, to measure "
         "what premium does: the next parcel beside the plan has its slot; {carrier_id} "
-        "would have avoided {saving} CNY"
+        "would have avoided {saving} CNY after the fee that counts"
     ),
     "COIN_IN": (
         "next beside the plan, and recommended by a fair coin in place of a chosen "

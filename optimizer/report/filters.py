@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import pass_context
 from markupsafe import Markup, escape
 
-from optimizer.contracts.headline import by_mean
+from optimizer.contracts.headline import by_mean, fee_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -287,6 +287,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
             change,
             count,
             day,
+            fee_share,
             file_name,
             micro,
             money,

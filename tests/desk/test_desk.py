@@ -71,6 +71,23 @@ def test_a_night_is_three_sentences_and_leads_to_all_of_it(night, asked) -> None
         seen(asked, f"/nights/{DAY}/{name}")
 
 
+def test_a_saving_is_the_harm_avoided_less_the_fee(night, asked, decisions) -> None:
+    """An order's page has all three numbers, chosen or not; its sentence says which."""
+    record = json.loads((night.run_dir / "run.json").read_text())
+    fee = float(record["policy"]["fee"]["amount_cny"])
+    assert fee > 0
+    for reason in ("CHOSEN", "CAP_FULL", "CAPACITY_FULL"):
+        rows = decisions.filter(pl.col("reason") == reason).head(1).to_dicts()
+        for row in rows:
+            told = seen(asked, f"/order?id={quote(row['order_id'])}").plain
+            assert (
+                f"{row['saving_cny'] + fee:,.2f} CNY of expected harm avoided, less "
+                f"the fee that counts, {fee:,.2f} CNY"
+            ) in told
+            assert "after the fee" in told.partition("Cap of its merchant")[0]
+    assert "Harm avoided after fees, CNY" in seen(asked, "/nights").plain
+
+
 def test_what_an_order_lacks_to_be_worth_its_fee_is_its_saving(
     published: SmallNight, decisions: pl.DataFrame
 ) -> None:

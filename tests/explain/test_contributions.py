@@ -203,8 +203,8 @@ def test_a_chinese_sentence_by_hand() -> None:
     tables = make_tables([("a", "m", "x", 5), ("b", "m", "x", 3.5)], {"yunda": 9})
     night = optimizer.allocate(tables.orders, tables.capacity, config=tables.config)
     assert explain_order("b", night.decisions, night.merchants, "zh") == (
-        "b: 未入选：商家的 1 个名额已给了扣除承运名额成本后每单至少可避免 5.00 元的订"
-        "单；该订单可避免 3.50 元，还差 1.50 元"
+        "b: 未入选：商家的 1 个名额已给了扣除计入的服务费和承运名额成本后每单至少可"
+        "避免 5.00 元的订单；该订单扣除服务费后可净避免 3.50 元，还差 1.50 元"
     )
 
 

@@ -46,18 +46,19 @@ def night_with_every_reason() -> Night:
 
 
 SENTENCES = {
-    "chosen": "chosen, with yunda: it avoids 5.00 CNY of expected harm, "
-    "1.75 more than it had to",
+    "chosen": "chosen, with yunda: it avoids 5.00 CNY of expected harm "
+    "after the fee that counts, 1.75 more than it had to",
     "full-lane": "not chosen: the carrier's slots there went to parcels that avoid "
-    "at least as much harm; this one avoids 3.25 CNY and would need 1.75 more",
+    "at least as much harm; this one avoids 3.25 CNY after the fee "
+    "that counts and would need 1.75 more",
     "full-cap": "not chosen: the merchant's 1 slot went to parcels that each avoid at "
-    "least 2.00 CNY, places with carriers paid; this one avoids 1.75 CNY and would "
-    "need 0.25 more",
+    "least 2.00 CNY, the fee that counts and places with carriers paid; this one "
+    "avoids 1.75 CNY after the fee and would need 0.25 more",
     "both": "not chosen: the merchant's cap of 1 and the carrier's slots there went to "
     "parcels that together avoid at least as much harm; this one avoids 4.00 CNY "
-    "and would need 3.00 more",
+    "after the fee that counts and would need 3.00 more",
     "small-merchant": "not chosen: with 1 order the merchant's cap is 0, and this "
-    "order would avoid 7.12 CNY",
+    "order would avoid 7.12 CNY after the fee that counts",
     "harm": "not chosen: premium would cost 0.50 CNY more than the harm it avoids",
     "out": "not considered: the order or its merchant is not eligible (gift)",
     "pinned": 'not considered: the order is pinned to "never"',
@@ -94,7 +95,8 @@ def test_where_there_was_no_room_at_all_nobody_else_got_it():
     assert "went to parcels" not in sentence
     assert "would need" not in sentence
     assert sentence.endswith(
-        "none of its carriers has room for it there; it would avoid 3.00 CNY"
+        "none of its carriers has room for it there; it would avoid 3.00 CNY "
+        "after the fee that counts"
     )
 
 
@@ -212,19 +214,20 @@ def test_equals_are_said_to_be_equal_and_the_least_lack_is_an_amount():
     (out,) = {"a", "b"} - {kept}
     tie = ": either choice is worth the same"
     assert told[kept] == (
-        f"{kept}: chosen, with yunda: it avoids 10.00 CNY of expected harm, as much as "
-        f"what was left out for it{tie}"
+        f"{kept}: chosen, with yunda: it avoids 10.00 CNY of expected harm after "
+        f"the fee that counts, as much as what was left out for it{tie}"
     )
     assert told[out] == (
         f"{out}: not chosen: the carrier's slots there went to parcels that avoid at "
-        f"least as much harm; this one avoids 10.00 CNY, as much as what was chosen "
-        f"instead{tie}"
+        f"least as much harm; this one avoids 10.00 CNY after the fee that counts, as "
+        f"much as what was chosen instead{tie}"
     )
-    assert told["c"].endswith("avoids 10.00 CNY and would need 0.000001 more")
+    assert told["c"].endswith("after the fee that counts and would need 0.000001 more")
     chinese = explain_order(out, night.decisions, night.merchants, "zh")
     assert chinese == (
-        f"{out}: 未入选：承运商在该处的名额已给了避免损失不少于它的订单；该订单可避免 "
-        "10.00 元，与代替它入选的订单相当：两种选择的价值相同"
+        f"{out}: 未入选：承运商在该处的名额已给了净避免损失不少于它的订单；扣除计入"
+        "的服务费后，该订单可净避免损失 10.00 元，与代替它入选的订单相当："
+        "两种选择的价值相同"
     )
 
 
@@ -249,7 +252,7 @@ def test_a_drawn_order_says_what_the_plan_would_do_with_it():
     assert "若参与优化，在现有方案下不会入选，还差 3.50 元" in sentence(out, {}, "zh")
     kept = {"reason": "HELD_OUT", "arm": "policy", "carrier_id": "yunda"}
     assert sentence(kept | {"saving_cny": 2.0}, {}).endswith(
-        "standard service, where yunda would have avoided 2.00 CNY"
+        "where yunda would have avoided 2.00 CNY after the fee that counts"
     )
 
 
@@ -259,7 +262,7 @@ def test_without_an_exact_margin_others_are_not_said_to_be_better():
     merchant = {"cap": 2, "one_fewer_cny": None}
     assert sentence(order, merchant) == (
         "not chosen: the merchant's 2 slots went to other parcels; this one avoids "
-        "3.00 CNY and would need at least 0.50 more"
+        "3.00 CNY after the fee that counts and would need at least 0.50 more"
     )
 
 

@@ -22,6 +22,7 @@ from optimizer import allocate
 from optimizer.config import as_config
 from optimizer.config.report import MAX_ORDERS
 from optimizer.contracts.columns import Kind, polars_type
+from optimizer.contracts.headline import expected_words
 from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import EVERY_NIGHT, PUBLISHED
 from optimizer.job import run_date
@@ -524,6 +525,34 @@ def test_glance_is_the_record(night):
             summary["num_merchants"],
         ],
     ]
+
+
+@pytest.mark.parametrize(
+    ("share", "total", "english", "chinese"),
+    [
+        ("1", "2.4", "after fees of 2.40 CNY.", "已扣除服务费 2.40 元。"),
+        ("0.5", "2.4", "after 50% of the fees of 2.40 CNY.", "2.40 元 中的 50%。"),
+        ("0", "2.4", "before fees of 2.40 CNY.", "未扣除服务费 2.40 元。"),
+        ("1", "0", "and no fee is paid.", "不产生服务费。"),
+    ],
+)
+def test_a_saving_says_what_of_the_fees_is_off_it(
+    night: Made, share: str, total: str, english: str, chinese: str
+) -> None:
+    """
+    Nobody takes fees off twice: the first sentence says whether they are off, by the
+    rules in force, which go before the objective, and the run's line says the same.
+    """
+    record = copy.deepcopy(night.record)
+    record["policy"]["objective"] = {"fee_share": share}
+    record["summary"]["fees_cny"]["total"] = total
+    said = articles(report_html(record, night.tables))
+    for page, words in zip(said, (english, chinese), strict=True):
+        (told,) = page.of_class("plainly")
+        assert words.replace(" ", "") in told.text.replace(" ", "")
+    assert f"{expected_words(record)}." == (
+        f"avoids {record['summary']['saving_cny']:,.2f} CNY of expected harm, {english}"
+    )
 
 
 @pytest.mark.parametrize("language", range(2), ids=["english", "chinese"])
