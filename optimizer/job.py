@@ -104,7 +104,12 @@ def run_date(  # noqa: PLR0913 - what a run may be asked for, by name
     if is_paranoid:
         raise ConfigError("--paranoid is for files that the driver sees; leave it out")
     return run_on_spark(
-        config, day, is_dry=is_dry, is_forced=is_forced, progress=progress
+        config,
+        day,
+        is_dry=is_dry,
+        is_forced=is_forced,
+        find_alerts=recorded_alerts,
+        progress=progress,
     )
 
 

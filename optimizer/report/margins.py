@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import polars as pl
 
 #: Steps to each side of the cut-off.
@@ -105,12 +107,51 @@ def margins_of(decisions: pl.LazyFrame) -> Margins:
 
     rows = decisions.select("margin_cny")
     margin = pl.col("margin_cny")
-    inside = rows.filter(margin >= 0).select(margin.quantile(SHARE))
-    reach = inside.collect(engine="streaming").item()
-    width = round_width((reach or 0.0) / NUM_STEPS)
-    step = (margin / width).floor().clip(-NUM_STEPS - 1, NUM_STEPS)
-    counted = rows.group_by(step.cast(pl.Int64)).len().collect(engine="streaming")
-    number = dict(counted.iter_rows())
+    inside = rows.filter(margin >= 0).collect(engine="streaming")
+    width = step_width(inside["margin_cny"])
+    counted = rows.group_by(step_of(width)).len().collect(engine="streaming")
+    return counted_margins(width, dict(counted.iter_rows()))
+
+
+def step_width(inside: pl.Series) -> float:
+    """
+    Width of a step, CNY.
+
+    Parameters
+    ----------
+    inside
+        Margins from 0 up, CNY.
+    """
+    return round_width((inside.quantile(SHARE) or 0.0) / NUM_STEPS)
+
+
+def step_of(width: float) -> pl.Expr:
+    """
+    The step of a margin, as of :func:`counted_margins`.
+
+    Parameters
+    ----------
+    width
+        Of a step, CNY.
+    """
+    import polars as pl
+
+    step = (pl.col("margin_cny") / width).floor().clip(-NUM_STEPS - 1, NUM_STEPS)
+    return step.cast(pl.Int64)
+
+
+def counted_margins(width: float, number: Mapping[int | None, int]) -> Margins:
+    """
+    Put numbers of orders into the steps that they are of.
+
+    Parameters
+    ----------
+    width
+        Of a step, CNY.
+    number
+        By step, 0 from the cut-off up; the last on each side is all beyond, and
+        ``None`` those without an exact margin.
+    """
     steps = [
         MarginStep(round(k * width, 9), round((k + 1) * width, 9), number.get(k, 0))
         for k in range(NUM_STEPS - 1, -NUM_STEPS - 1, -1)

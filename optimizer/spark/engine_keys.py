@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 #: What to do instead, where nothing nearer is known.
 LOCAL = "run with engine: local"
 ALONE = "the driver decides alone, where it sees the night's files"
+NO_STATE = "which only a state tells; name a database in state.url"
 PACKING = f"that makes a packing night, which {ALONE}; {LOCAL}"
 
 
@@ -44,6 +45,8 @@ class Refused:
     by_driver
         Whether the driver decides a night with it by itself where it sees the files;
         then it is refused of far nights, and of executors.
+    by_state
+        Whether far nights honour it, too, where ``state.url`` is configured.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Refused:
     takes: tuple[str, ...] = ()
     only_far: bool = False
     by_driver: bool = False
+    by_state: bool = False
 
     @property
     def is_near(self) -> bool:
@@ -71,11 +75,14 @@ class Irrelevant:
         Why that is right.
     only_far
         Whether it is honoured where the driver sees the night's files.
+    by_state
+        Whether far nights honour it, too, where ``state.url`` is configured.
     """
 
     name: str
     why: str
     only_far: bool = False
+    by_state: bool = False
 
     @property
     def is_near(self) -> bool:
@@ -137,15 +144,17 @@ HONOURED_KEYS = (
     "operations.alerts.quarantine_share",
     *("holdout.share", "holdout.explore_share", "holdout.seed", "holdout.unit"),
     *("model", "learning.features", "learning.categories"),
+    *("report.max_orders", "state.url"),
 )
 #: Keys that are refused, or some of whose values are.
 REFUSED_KEYS = (
     Refused(
         "policy.cap.rounding",
-        f"carryover counts on other nights, which are not there; {LOCAL}, or let it "
-        "be floor or pooled",
+        f"carryover counts on other nights, {NO_STATE}, let it be floor or pooled, or "
+        f"{LOCAL}",
         ("floor", "pooled"),
         only_far=True,
+        by_state=True,
     ),
     Refused("policy.cap.group", f"owner: {PACKING}", by_driver=True),
     Refused("policy.subsidy_budget_cny", PACKING, by_driver=True),
@@ -157,8 +166,9 @@ REFUSED_KEYS = (
     ),
     Refused(
         "inputs.deliveries",
-        f"it frees slots of other nights, which are not there; {LOCAL}",
+        f"it frees slots of other nights, {NO_STATE}, or {LOCAL}",
         only_far=True,
+        by_state=True,
     ),
     Refused(
         "inputs.wait_minutes",
@@ -197,11 +207,6 @@ REFUSED_KEYS = (
         only_far=True,
     ),
     Refused(
-        "state.url",
-        "such nights count on no other, so they have no state; leave it out",
-        only_far=True,
-    ),
-    Refused(
         "operations.alerts.splitting.columns",
         f"the alert reads the orders on one machine; {LOCAL}",
         only_far=True,
@@ -221,7 +226,12 @@ REFUSED_KEYS = (
 )
 #: Keys that change nothing.
 IRRELEVANT_KEYS = (
-    Irrelevant("policy.cap.window_days", "of carryover, which is refused", True),
+    Irrelevant(
+        "policy.cap.window_days",
+        "of carryover, which is refused",
+        only_far=True,
+        by_state=True,
+    ),
     Irrelevant("objective.num_draws", "of thompson, which is refused", True),
     *(
         Irrelevant(
@@ -238,9 +248,11 @@ IRRELEVANT_KEYS = (
     ),
     Irrelevant("capacity.quantile", "of capacity.count, which is refused", True),
     Irrelevant(
-        "capacity.in_flight_days", "such nights have no parcels of others", True
+        "capacity.in_flight_days",
+        "such nights know no parcels of others",
+        only_far=True,
+        by_state=True,
     ),
-    Irrelevant("report", "executors write no report", True),
     Irrelevant("solver.relative_gap", "executors stop at the optimum alone", True),
     Irrelevant("publish", "the proved optimum is published, or nothing", True),
     Irrelevant("keep", "`optimizer prune` removes nights that it sees alone", True),
@@ -275,7 +287,12 @@ REFUSED_COLUMNS = (
     Refused("orders.pin", f'"must": {PACKING}', by_driver=True),
     Refused("options.load", f"above 1: {PACKING}", by_driver=True),
     Refused("capacity.min_parcels", f"above 0: {PACKING}", by_driver=True),
-    Refused("deliveries", "of inputs.deliveries, which is refused", only_far=True),
+    Refused(
+        "deliveries",
+        "of inputs.deliveries, which is refused",
+        only_far=True,
+        by_state=True,
+    ),
 )
 #: Columns that change nothing.
 IRRELEVANT_COLUMNS = (
@@ -369,7 +386,9 @@ def refuse_keys(config: Config, policy: PolicyRow, *, is_near: bool = True) -> N
     found = [
         entry
         for entry in REFUSED_KEYS
-        if not (is_near and entry.is_near) and _is_asked(entry, config, policy)
+        if not (is_near and entry.is_near)
+        and not (entry.by_state and config.state.url is not None)
+        and _is_asked(entry, config, policy)
     ]
     _refuse(found)
 
@@ -459,6 +478,8 @@ def _told(entry: Refused | Irrelevant | None) -> str:
     if entry is None:
         return "honoured | "
     near = "honoured near; far " if entry.is_near else ""
+    if entry.by_state:
+        near = "honoured near, and far with `state.url`; far without it "
     if isinstance(entry, Irrelevant):
         return f"{near}irrelevant | {entry.why}"
     takes = f", but for {', '.join(entry.takes)}" if entry.takes else ""

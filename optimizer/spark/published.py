@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.explain.makers import night_tables, published_decisions
 from optimizer.io.mapping import as_written
-from optimizer.io.merchant_order import sorted_block
 from optimizer.night.api import Solved
 from optimizer.night.inputs import tables_of
 from optimizer.night.publish import Contents
@@ -20,6 +18,7 @@ from optimizer.night.run import DecidedNight, decide_here
 from optimizer.spark.api import allocate
 from optimizer.spark.blocks import ALL_CELLS
 from optimizer.spark.engine_keys import of_driver
+from optimizer.spark.far_parts import count_parts, joined
 from optimizer.spark.faults import PackingNight
 from optimizer.spark.files import open_files
 from optimizer.spark.own_parts import ask_blocks
@@ -103,7 +102,7 @@ class OnCluster:
         )
         self.held.callback(night.release)
         check_release(night.certificate, config)
-        record = _record(config, day, night, found)
+        record = cluster_record(config, day, night, found)
         return DecidedNight(record, partial(_contents, night, record))
 
 
@@ -120,10 +119,17 @@ def _alone(
     return decide_here(found, config, day, previous, progress)
 
 
-def _record(
+def cluster_record(
     config: Config, day: dt.date, night: SparkNight, found: ResolvedNight
 ) -> dict[str, Any]:
-    """The record of one machine, and what only a cluster has."""
+    """
+    The record of one machine, and what only a cluster has.
+
+    Parameters
+    ----------
+    config, day, night, found
+        The night.
+    """
     solved = Solved(night.certified, None, night.clock, night.summary)
     record = record_of(config, day, solved, found)
     record["versions"]["pyspark"] = version("pyspark")
@@ -156,7 +162,7 @@ def _decisions(
     merchants at a time are put together, which blocks have in any order.
     """
     decided = night.decided
-    num_parts = 1 + max(int(part.max(initial=-1)) for part in decided.part_of.values())
+    num_parts = count_parts(decided)
     blocks = night.prepared.blocks
     pieces = ask_blocks(blocks, ALL_CELLS, decide_parts, decided, PART_ROWS)
     with cluster_errors("decisions"):
@@ -179,18 +185,3 @@ def _gathered(pieces: DataFrame, part: int) -> list[bytes]:
 
     rows = pieces.filter(F.col("part") == part).select("rows").toArrow()
     return list(rows["rows"].to_pylist())
-
-
-def joined(pieces: list[bytes]) -> pl.DataFrame:
-    """
-    Rows of some merchants, in the order that they are published in.
-
-    Parameters
-    ----------
-    pieces
-        Rows of ``PART_ROWS``, of one part.
-    """
-    import polars as pl
-
-    parts = [pl.read_ipc(io.BytesIO(piece)) for piece in pieces]
-    return sorted_block(pl.concat(parts)).drop("merchant")

@@ -6,47 +6,65 @@ import datetime as dt
 import hashlib
 import json
 import os
-import platform
 import sys
 from contextlib import ExitStack
-from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.build.eligibility import orders_table
 from optimizer.build.learned_probabilities import model_identity
-from optimizer.config import config_hash, config_json, expand_date, policy_on
-from optimizer.contracts.run_folder import SCHEMA_VERSION
+from optimizer.config import config_hash, expand_date, policy_on
+from optimizer.contracts.tables import DELIVERIES
 from optimizer.errors import ConfigError
+from optimizer.explain.week import NUM_DAYS, run_id
 from optimizer.extras import import_extra, missing
 from optimizer.io.asked_columns import contracts
 from optimizer.io.cells import cell_rules
+from optimizer.io.fetch import Fetched
 from optimizer.io.mapping import as_written
 from optimizer.io.read import fingerprint, open_source
-from optimizer.night.inputs import configured_paths
+from optimizer.io.snapshot import take_snapshot
+from optimizer.night.delivery_lookups import count_deliveries, delivery_warnings
+from optimizer.night.inputs import InputPaths, closed_parcels, configured_paths
+from optimizer.night.resolve import ResolvedNight
 from optimizer.night.run import RunReport
+from optimizer.night.state.ledger import refuse_if_relied_on
 from optimizer.spark.api import allocate
 from optimizer.spark.engine_keys import refuse_keys
+from optimizer.spark.far_state import (
+    LEFT_BY_NIGHT,
+    FarState,
+    open_far_state,
+    tell_state,
+)
 from optimizer.spark.faults import first_line
 from optimizer.spark.files import FileTable, copied_table, open_files
 from optimizer.spark.lease import CLAIMS, date_lease
+from optimizer.spark.published import cluster_record
 from optimizer.spark.write import (
+    Place,
     cluster_errors,
     is_seen,
-    publish,
+    name_night,
     published_record,
+    published_records,
     read_table,
+    write_night,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    import polars as pl
     from pyspark.sql import DataFrame, SparkSession
 
     from optimizer.config import Config
+    from optimizer.contracts.columns import Table
+    from optimizer.contracts.warnings import CodedWarning
     from optimizer.io.read import FileRecord
-    from optimizer.spark.api import SparkNight
+    from optimizer.night.run import FindAlerts
 
 #: Rows that Spark hands to Python at a time; its own default is 10,000.
 ARROW_ROWS = 250_000
@@ -55,7 +73,6 @@ ENGINE = "engine: spark"
 NO_SINK = "spark.sql.streaming.fileStreamSink.ignoreMetadata"
 #: Where Spark looks for the Python of its tasks.
 PYTHON = "PYSPARK_PYTHON"
-_LIBRARIES = ("numba", "numpy", "polars", "pyarrow", "pydantic", "pyspark")
 
 
 def is_near(config: Config, day: dt.date) -> bool:
@@ -87,6 +104,7 @@ def run_on_spark(
     *,
     is_dry: bool,
     is_forced: bool,
+    find_alerts: FindAlerts,
     progress: Callable[[str], None] | None,
 ) -> RunReport:
     """
@@ -105,6 +123,8 @@ def run_on_spark(
         Do everything but write.
     is_forced
         Replace a night that was published from other inputs.
+    find_alerts
+        As of :class:`~optimizer.night.run.Around`.
     progress
         Called with the name of each stage.
 
@@ -118,25 +138,32 @@ def run_on_spark(
     """
     if config.inputs is None or config.output is None:
         raise ConfigError("a nightly run needs inputs and output in the configuration")
-    refuse_keys(config, policy_on(config, day), is_near=False)
+    policy = policy_on(config, day)
+    refuse_keys(config, policy, is_near=False)
     session = start_session()
-    folder = f"{expand_date(config.output, day).rstrip('/')}/{day.isoformat()}"
+    folder = _folder_of(config, day)
     with cluster_errors(folder), ExitStack() as held:
         confirm = None
         if not is_dry:
             confirm = held.enter_context(date_lease(session, folder, day))
+        state = held.enter_context(open_far_state(config, day, is_dry=is_dry))
+        earlier: dict[dt.date, dict[str, Any]] = {}
+        if not is_dry:
+            earlier = published_records(session, config.output, folder, CLAIMS)
+            state.catch_up(earlier, partial(_left_by, session, config))
         tables = _open(session, config, day, held)
         files = _files_of(config, tables)
-        identity = _identity(config, day, tables, files)
+        found = _resolved(session, config, day, tables, files, state, held)
         before = None if is_dry else published_record(session, folder, CLAIMS)
         if before is not None:
-            if before.get("identity") == identity:
-                return RunReport(folder, "unchanged", before)
+            if before.get("identity") == found.identity:
+                return RunReport(folder, "unchanged", before, state.head())
             if not is_forced:
                 raise ConfigError(
                     f"{folder}: is already published from other inputs, rules or "
                     "another version; pass --force to replace it (the old run stays)"
                 )
+            refuse_if_relied_on(state.database, day, "replaced")
         night = allocate(
             tables["orders"],
             tables["capacity"],
@@ -146,20 +173,106 @@ def run_on_spark(
             date=day,
             rows_per_block=config.spark.rows_per_block,
             progress=progress,
+            history=found.before.history,
         )
-        record = _record(config, day, night, identity, files)
+        held.callback(night.release)
+        record = cluster_record(config, day, night, found)
+        record["alerts"] = find_alerts(config, day, record, None)
         if is_dry:
-            night.release()
             return RunReport(folder, "dry run", record)
+        record["run_measurements"]["evidence_head"] = state.head()
         if progress is not None:
             progress("publish")
-        run_id = _run_id(identity)
-        table_format = config.spark.table_format
-        publish(
-            night, folder, run_id, record, table_format=table_format, confirm=confirm
-        )
-        night.release()
-    return RunReport(folder, "published", record | {"run_id": run_id})
+        place = Place(folder, run_id(found.identity), config.spark.table_format)
+        week = [one for date, one in sorted(earlier.items()) if _is_week(date, day)]
+        record = write_night(night, place, record, week)
+        with state.turn(lambda: _is_as_before(state, config, day, found)):
+            if confirm is not None:
+                confirm()
+            name_night(session, folder, record)
+            if state.is_kept:
+                read = partial(_left_by, session, config, record)
+                tell_state(state, day, record, {t: read(t) for t in LEFT_BY_NIGHT})
+        return RunReport(folder, "published", record, state.head())
+
+
+def _is_week(date: dt.date, day: dt.date) -> bool:
+    """Whether a night is published with another: one of the four weeks before."""
+    return 0 < (day - date).days <= NUM_DAYS
+
+
+def _is_as_before(
+    state: FarState, config: Config, day: dt.date, found: ResolvedNight
+) -> bool:
+    """Whether other nights leave to a night what it was decided with."""
+    if found.before.identity is None:
+        return True
+    now = state.before(config, found.policy, day, found.closed)
+    return now.digest == found.before.digest
+
+
+def _folder_of(config: Config, day: dt.date) -> str:
+    """Where a date's nights are."""
+    assert config.output is not None
+    return f"{expand_date(config.output, day).rstrip('/')}/{day.isoformat()}"
+
+
+def _left_by(
+    session: SparkSession, config: Config, record: Mapping[str, Any], table: Table
+) -> pl.DataFrame:
+    """A table of a published night; without rows where it has none."""
+    import polars as pl
+
+    if table.file not in record["outputs"]:
+        return pl.DataFrame(schema=table.schema)
+    folder = _folder_of(config, dt.date.fromisoformat(record["date"]))
+    table_format = record["config"]["spark"]["table_format"]
+    place = Place(folder, record["run_id"], table_format)
+    rows = read_table(session, place.of_table(table.name), place.table_format)
+    found = pl.DataFrame(pl.from_arrow(rows.toArrow()))
+    return found.select(pl.col(n).cast(t) for n, t in table.schema.items())
+
+
+def _resolved(
+    session: SparkSession,
+    config: Config,
+    day: dt.date,
+    tables: Mapping[str, Any],
+    files: dict[str, tuple[FileRecord, ...]],
+    state: FarState,
+    held: ExitStack,
+) -> ResolvedNight:
+    """A night as it is found before it is solved."""
+    policy, cells = policy_on(config, day), cell_rules(config)
+    paths = configured_paths(config, day)
+    closed, looked, num_rows = None, None, {}
+    warnings: tuple[CodedWarning, ...] = ()
+    if (path := paths.get("deliveries")) is not None:
+        local: str | list[str] = path
+        if "://" in path:
+            local = held.enter_context(copied_table(session, path))
+        told = closed_parcels(local, day, cells)
+        closed, warnings = told.rows, told.warnings
+        num_rows["deliveries"] = told.num_rows
+        looked = count_deliveries(state.database, config, day, told.rows)
+        warnings += delivery_warnings(looked, config)
+        files["deliveries"] = fingerprint(open_source(local, DELIVERIES, rules=cells))
+    before = state.before(config, policy, day, closed)
+    return ResolvedNight(
+        policy=policy,
+        inputs=InputPaths(paths),
+        fetched=Fetched({}, {}),
+        files=files,
+        model=None,
+        snapshot=take_snapshot({}),
+        before=before,
+        closed=closed,
+        num_delivery_rows=num_rows,
+        lookup=looked,
+        read_as={},
+        warnings=warnings,
+        identity=_identity(config, day, tables, files, before.identity),
+    )
 
 
 def start_session() -> SparkSession:
@@ -258,16 +371,18 @@ def _identity(
     day: dt.date,
     tables: Mapping[str, Any],
     files: Mapping[str, tuple[FileRecord, ...]],
+    history: str | None,
 ) -> dict[str, Any]:
     """The identity of a run: rules, files or rows of the inputs, program, date."""
-    return {
+    kept = {} if history is None else {"history": history}
+    return kept | {
         "date": day.isoformat(),
         "version": version("premium-delivery-optimizer"),
         "config_sha256": config_hash(config),
         **model_identity(config, day),
         "inputs": {
-            name: [file.sha256 for file in files[name]] or _checksum(table)
-            for name, table in tables.items()
+            name: [file.sha256 for file in found] or _checksum(tables[name])
+            for name, found in files.items()
         },
     }
 
@@ -291,46 +406,3 @@ def _row_sum(table: DataFrame) -> str:
     ).toArrow()
     rows, total = (found[name][0].as_py() for name in ("rows", "sum"))
     return f"{rows} rows, hashes add up to {total or 0}"
-
-
-def _run_id(identity: Mapping[str, Any]) -> str:
-    text = json.dumps(identity, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _record(
-    config: Config,
-    day: dt.date,
-    night: SparkNight,
-    identity: dict[str, Any],
-    files: Mapping[str, tuple[FileRecord, ...]],
-) -> dict[str, Any]:
-    proof = asdict(night.certificate)
-    proof["relative_gap"] = night.certificate.relative_gap
-    del proof["conflicts"], proof["unit"]
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "date": day.isoformat(),
-        "engine": "spark",
-        "identity": identity,
-        "versions": {name: version(name) for name in _LIBRARIES}
-        | {"python": platform.python_version()},
-        "config": config_json(config),
-        "policy": night.policy.model_dump(mode="json"),
-        "inputs": {
-            name: {"num_rows": count, "files": [asdict(file) for file in files[name]]}
-            for name, count in night.num_rows.items()
-        },
-        "problem_class": night.summary["problem_class"],
-        "termination": asdict(night.termination),
-        "certificate": proof,
-        "summary": dict(night.summary),
-        "warnings": [warning.to_json() for warning in night.warnings],
-        "run_measurements": {
-            "started_at_utc": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            "seconds": {k: round(v, 4) for k, v in night.seconds.items()},
-            "num_near_orders": night.num_near,
-            "num_passes": night.num_passes,
-            "peak_memory_bytes": {},
-        },
-    }

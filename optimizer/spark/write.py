@@ -2,42 +2,151 @@
 Executors write a night; the record that names it is written last.
 
 ``OUTPUT/2026-11-22/RUN/decisions.parquet`` and its neighbours are folders of files, as
-Spark writes them. ``OUTPUT/2026-11-22/run.json`` names the ``RUN`` that is the night.
-Until it is written there is no night, or the previous one. Runs that it no longer names
-are kept.
+Spark writes them; small tables, leaves and report are made by the driver, and stand
+beside them in such folders, too. ``OUTPUT/2026-11-22/run.json`` names the ``RUN`` that
+is the night. Until it is written there is no night, or the previous one. Runs that it
+no longer names are kept.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+import glob
+import hashlib
 import json
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from optimizer.contracts.platforms import ORDER_TAG, SERVICE_CODE
-from optimizer.contracts.run_folder import RECORD, record_text
+from optimizer.contracts.run_folder import LEAVES, RECORD, REPORT
 from optimizer.contracts.tables import (
     COMMITMENTS,
     DECISIONS,
     LANE_RESULTS,
     MERCHANT_RESULTS,
+    PUBLISHED,
     QUARANTINE,
     RECOMMENDATIONS,
 )
 from optimizer.errors import CertificateError, ConfigError, PublishError
+from optimizer.explain.makers import night_tables
+from optimizer.night.record import tables_with_record
+from optimizer.report import report_html
+from optimizer.spark.far_parts import (
+    chosen_orders,
+    decision_rows,
+    margins_on,
+    prove_parts,
+    whole_parts,
+)
 from optimizer.spark.faults import first_line
 from optimizer.spark.written import false_writing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import polars as pl
     from pyspark.sql import DataFrame, SparkSession
 
     from optimizer.contracts.columns import Table
     from optimizer.spark.api import SparkNight
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """
+    Where a night is written.
+
+    Attributes
+    ----------
+    folder
+        Of the date, such as ``s3a://bucket/runs/2026-11-22``.
+    run_id
+        Name of this run in it; files of an earlier attempt are overwritten.
+    table_format
+        ``parquet``, ``delta``, or any other that the cluster writes.
+    """
+
+    folder: str
+    run_id: str
+    table_format: str
+
+    def of_table(self, name: str) -> str:
+        """Where a table is."""
+        return f"{self.folder}/{self.run_id}/{name}.{self.table_format}"
+
+
+def write_night(
+    night: SparkNight,
+    place: Place,
+    record: dict[str, Any],
+    earlier: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """
+    Write a night to any file system that Spark knows; no record names it yet.
+
+    Parameters
+    ----------
+    night
+        From :func:`allocate`.
+    place
+        Where.
+    record
+        Of the night.
+    earlier
+        Records of the nights of the four weeks before.
+
+    Returns
+    -------
+    dict
+        The record with the evidence, and what was written.
+
+    Raises
+    ------
+    PublishError
+        When the cluster cannot write.
+    CertificateError
+        When what it wrote does not hold by itself.
+    """
+    session = night.decisions.sparkSession
+    with cluster_errors(place.folder):
+        parts = whole_parts(night.prepared.blocks, night.decided).persist()
+        try:
+            rows = replace(night, decisions=decision_rows(parts))
+            tables = tables_with_record(
+                night_tables(night.certified), record, [*earlier]
+            )
+            made = {t: make(rows) for t, make in OF_CLUSTER.items()}
+            of_driver = {PUBLISHED[file]: frame for file, frame in tables.items()}
+            for table in of_driver.keys() - made.keys():
+                if len(of_driver[table]):  # not every engine takes a table of no rows
+                    made[table] = _on_cluster(night, of_driver[table])
+            for table, frame in made.items():
+                where = place.of_table(table.name)
+                frame.write.format(place.table_format).mode("overwrite").save(where)
+            evidence, leaves = prove_parts(parts)
+            orders, margins = chosen_orders(rows.decisions), margins_on(rows.decisions)
+        finally:
+            parts.unpersist()
+        page = report_html(record, tables, orders, margins)
+        for name, text in {REPORT: page, LEAVES: leaves}.items():
+            write_text(session, f"{place.folder}/{place.run_id}/{name}", text)
+        _refuse_false(session, place, record["summary"])
+    counted = {table.file: {"num_rows": len(t)} for table, t in of_driver.items()}
+    counted[DECISIONS.file] = {"num_rows": evidence["num_rows"]}
+    for table in (RECOMMENDATIONS, COMMITMENTS):
+        counted[table.file] = {"num_rows": len(orders)}
+    written = {table.file: counted[table.file] for table in made}
+    told = {REPORT: {"sha256": hashlib.sha256(page.encode()).hexdigest()}}
+    return record | {
+        "run_id": place.run_id,
+        "outputs": written | told,
+        "evidence": evidence,
+    }
 
 
 def publish(
@@ -50,50 +159,54 @@ def publish(
     confirm: Callable[[], None] | None = None,
 ) -> None:
     """
-    Write a night to any file system that Spark knows.
+    Write a night to any file system that Spark knows, and the record that names it.
 
     Parameters
     ----------
-    night
-        From :func:`allocate`.
-    folder
-        Of the date, such as ``s3a://bucket/runs/2026-11-22``.
-    run_id
-        Name of this run in it; files of an earlier attempt are overwritten.
-    record
-        Content of ``run.json``; ``run_id`` and rows of the tables are added.
-    table_format
-        ``parquet``, ``delta``, or any other that the cluster writes.
+    night, record
+        As of :func:`write_night`.
+    folder, run_id, table_format
+        As of :class:`Place`.
     confirm
         Called before the record names the night; raises if it must not.
 
     Raises
     ------
+    PublishError, CertificateError
+        As of :func:`write_night`.
+    """
+    written = write_night(night, Place(folder, run_id, table_format), record, ())
+    if confirm is not None:
+        confirm()
+    name_night(night.decisions.sparkSession, folder, written)
+
+
+def name_night(session: SparkSession, folder: str, record: Mapping[str, Any]) -> None:
+    """
+    Write the record by which a written night is the date's.
+
+    Parameters
+    ----------
+    session, folder, record
+        Of the cluster, the date and the night.
+
+    Raises
+    ------
     PublishError
         When the cluster cannot write.
-    CertificateError
-        When what it wrote does not hold by itself.
     """
-    session = night.decisions.sparkSession
     with cluster_errors(folder):
-        for table, make in OF_CLUSTER.items():
-            path = f"{folder}/{run_id}/{table.name}.{table_format}"
-            make(night).write.format(table_format).mode("overwrite").save(path)
-        _refuse_false(session, f"{folder}/{run_id}", table_format, record["summary"])
-        text = record_text(record | {"run_id": run_id})
-        if confirm is not None:
-            confirm()
-        write_text(session, f"{folder}/{RECORD}", text)
+        write_text(session, f"{folder}/{RECORD}", one_line(record))
 
 
 def _refuse_false(
-    session: SparkSession, place: str, table_format: str, summary: Mapping[str, Any]
+    session: SparkSession, place: Place, summary: Mapping[str, Any]
 ) -> None:
     """Name no night in the record that does not hold as it was written."""
 
     def read(table: Table) -> DataFrame:
-        path = f"{place}/{table.name}.{table_format}"
-        return read_table(session, path, table_format)
+        path = place.of_table(table.name)
+        return read_table(session, path, place.table_format)
 
     if found := false_writing(read, summary):
         raise CertificateError(
@@ -159,13 +272,56 @@ def cluster_errors(folder: str) -> Iterator[None]:
         ) from error
 
 
+def one_line(record: Mapping[str, Any]) -> str:
+    """A record as a far night has it: a text file's rows are its lines."""
+    return json.dumps(record, sort_keys=True, ensure_ascii=False)
+
+
+#: Dates in a path.
+DATES = "????-??-??"
+
+
 def write_text(session: SparkSession, path: str, text: str) -> None:
     """Write a text as the one row of a folder, replacing its content."""
     import pyarrow as pa
 
-    # One line: a text file's rows are its lines.
-    row = pa.table({"value": [" ".join(text.split("\n"))]})
+    row = pa.table({"value": [text.removesuffix("\n")]})  # Spark ends each row so
     session.createDataFrame(row).coalesce(1).write.mode("overwrite").text(path)
+
+
+def published_records(
+    session: SparkSession, output: str, folder: str, beside: str
+) -> dict[dt.date, dict[str, Any]]:
+    """
+    Records of all nights of an output, by date; what is none is left out.
+
+    Parameters
+    ----------
+    session
+        Of the cluster.
+    output
+        As configured, perhaps with ``{date}``.
+    folder, beside
+        As of :func:`published_record`.
+    """
+    pattern = f"{output.rstrip('/').replace('{date}', DATES)}/{DATES}/{RECORD}"
+    if not is_seen(folder):
+        root = output.split("{date}")[0].rsplit("/", 1)[0]
+        both = (
+            name.removeprefix(f"{root}/") for name in (f"{folder}/{beside}", pattern)
+        )
+        pattern = f"{root}/{{{','.join(both)}}}"
+    elif not glob.glob(pattern):
+        return {}
+    found = {}
+    for line in read_lines(session, pattern):
+        try:
+            record = json.loads(line)
+            if "run_id" in record:
+                found[dt.date.fromisoformat(record["date"])] = record
+        except (ValueError, KeyError, TypeError):
+            continue
+    return found
 
 
 def published_record(

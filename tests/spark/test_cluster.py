@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import signal
 from pathlib import Path
+from threading import Timer
 
 import polars as pl
 import pytest
@@ -118,6 +119,38 @@ def test_a_killed_executor_changes_nothing(spark, cluster):
     assert killed, "the executor was not killed in the middle of the solve"
     assert_same(night, family.alone())
     assert killed[0] not in cluster.executors()
+
+
+@pytest.mark.parametrize(
+    ("stage", "seconds"),
+    [("build", 0), ("build", 2), ("solve", 0), ("certify", 0), ("publish", 0.5)],
+    ids=["read", "shuffle", "prices", "proof", "publish"],
+)
+def test_an_executor_that_is_lost_at_any_stage_changes_nothing(
+    spark, cluster, tmp_path, stage, seconds
+):
+    """A far night is published all the same, with the decisions of one machine."""
+    config, family = configured(tmp_path)
+    killed = []
+
+    def kill():
+        killed.extend(cluster.executors()[:1])
+        os.kill(killed[0], signal.SIGKILL)
+
+    def tell(line):
+        if line == stage and not timers:
+            timers.append(Timer(seconds, kill))
+            timers[0].start()
+
+    timers = []
+    report = run_date(config, DAY, progress=tell)
+    timers[0].join()
+    assert report.outcome == "published"
+    assert killed, "no executor was killed"
+    folder = Path(report.run_dir.removeprefix("file://")) / report.record["run_id"]
+    written = pl.read_parquet(folder / "decisions.parquet" / "*.parquet")
+    expected = family.alone().decisions.select(written.columns)
+    assert known(written).sort("order_id").equals(known(expected))
 
 
 def configured(folder, **keys):

@@ -46,7 +46,6 @@ ASKING = {
     "solver.method": {"solver": {"method": "flow"}},
     "solver.memory_gb": {"solver": {"memory_gb": 2}},
     "solver.keep_previous": {"solver": {"keep_previous": True}},
-    "state.url": {"state": {"url": "sqlite:///state.db"}},
     "operations.alerts.splitting.columns": {
         "operations": {"alerts": {"splitting": {"columns": ["buyer_key"]}}}
     },

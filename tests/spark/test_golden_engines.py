@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -40,20 +39,11 @@ from tests.support.engine_nights_more import (
     keeping_ties,
     slots_taken_before,
 )
-from tests.support.spark_cluster import JVM
+from tests.support.spark_cluster import spark_alone
 from tests.support.system_tools import needs
 
 DAY = dt.date(2026, 11, 22)
 ENGINE_NIGHTS = FIRST_NIGHTS | MORE_NIGHTS
-ALONE = {
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.bindAddress": "127.0.0.1",
-    "spark.driver.memory": "768m",
-    "spark.driver.extraJavaOptions": JVM,
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
-    "spark.sql.shuffle.partitions": "2",
-}
 #: Keys whose night is elsewhere: test_delta.py publishes as Delta tables.
 ELSEWHERE = {"spark.table_format"}
 
@@ -148,17 +138,9 @@ def assert_equal_outboxes(config):
 
 @pytest.fixture(scope="module")
 def spark():
-    """A session in one process: what is asked here needs no second machine."""
-    from pyspark.sql import SparkSession
-
-    builder = SparkSession.builder.master("local[2]").appName("golden nights")
-    for key, value in ALONE.items():
-        builder = builder.config(key, value)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="PySpark does not yet fully support")
-        session = builder.getOrCreate()
-    yield session
-    session.stop()
+    """A session in one process."""
+    with spark_alone("golden nights") as session:
+        yield session
 
 
 @needs("java")

@@ -37,12 +37,12 @@ from optimizer.spark import own_parts
 from optimizer.spark.block_summary import set_limits, summarize_blocks
 from optimizer.spark.blocks import ALL_CELLS
 from optimizer.spark.explore_arm import explore, without_arm
+from optimizer.spark.far_parts import joined
 from optimizer.spark.keep_previous import Before, keep_earlier
 from optimizer.spark.margin_arm import toss
 from optimizer.spark.own_parts import ask_blocks, split
 from optimizer.spark.own_parts import joined as whole
 from optimizer.spark.passes import Decided, SparkBlocks, decide, decide_parts
-from optimizer.spark.published import joined
 from optimizer.spark.sums import add_up, with_arm
 from optimizer.testing import make_tables, random_problem, random_tables
 from tests.support.engine_nights import CARRIERS, with_a_model

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,33 @@ from tests.support.processes import free_port, start, stop, wait_for
 REPOSITORY = Path(__file__).parents[2]
 #: Nights of the tests are over before what the second compiler makes would pay.
 JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+
+
+#: Of a session in one process.
+ALONE = {
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.memory": "768m",
+    "spark.driver.extraJavaOptions": JVM,
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.shuffle.partitions": "2",
+}
+
+
+@contextmanager
+def spark_alone(name):
+    """A session in one process: where what is asked needs no second machine."""
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.master("local[2]").appName(name)
+    for key, value in ALONE.items():
+        builder = builder.config(key, value)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="PySpark does not yet fully support")
+        session = builder.getOrCreate()
+    yield session
+    session.stop()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ import re
 import socket
 import sqlite3
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import polars as pl
 import pytest
@@ -372,6 +374,66 @@ def test_a_store_that_is_away_is_worth_another_try(
 
     assert left.code == 75
     assert re.fullmatch(r"error: .*does not answer .*try again later\n", left.err)
+
+
+def test_a_delta_version_whose_files_are_gone_is_refused(
+    night: SmallNight, tmp_path: Path
+) -> None:
+    """What `vacuum` removed is named; the version that is left makes the night."""
+    from deltalake import DeltaTable, write_deltalake
+
+    place = tmp_path / "lake"
+    for _ in range(2):
+        write_deltalake(place, night.read("merchants").to_arrow(), mode="overwrite")
+    DeltaTable(place).vacuum(0, dry_run=False, enforce_retention_duration=False)
+    inputs = night.settings()["inputs"]
+    address = f"delta://{place}?version="
+    night.configure(inputs=inputs | {"merchants": f"{address}0"})
+    with pytest.raises(DataError, match=r"cannot be read .*part-00000"):
+        night.run()
+    assert not night.run_dir.exists()
+    night.configure(inputs=inputs | {"merchants": f"{address}1"})
+    assert night.run().outcome == "published"
+
+
+class _OneAnswer(BaseHTTPRequestHandler):
+    """A REST catalogue that is gone after its first answer."""
+
+    def do_GET(self) -> None:
+        """Say what is configured, and stop."""
+        body = b'{"defaults": {}, "overrides": {}}'
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+        Thread(target=self.server.shutdown).start()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_catalogue_that_goes_away_is_worth_another_try(
+    night: SmallNight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers once, and not when it is asked for the table; nothing is published."""
+    server = HTTPServer(("127.0.0.1", 0), _OneAnswer)
+
+    def serve() -> None:
+        server.serve_forever(0.05)
+        server.server_close()
+
+    serving = Thread(target=serve)
+    serving.start()
+    address = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setenv("PYICEBERG_CATALOG__GOING__URI", address)
+    inputs = night.settings()["inputs"]
+    night.configure(inputs=inputs | {"merchants": "iceberg://going?table=shop.m"})
+    with pytest.raises(BusyError, match=r"does not answer .*namespaces/shop"):
+        night.run()
+    serving.join()
+    assert not night.run_dir.exists()
 
 
 @pytest.mark.parametrize("kind", ["silent", "locked"])
