@@ -7,6 +7,8 @@ from optimizer.spark.engine_keys import PACKING
 
 #: How Java's stacks name a cause.
 CAUSE = "Caused by: "
+#: How a Python stack begins, at whose end is what was raised.
+TRACEBACK = "Traceback (most recent call last):"
 
 
 class PackingNight(DataError):
@@ -34,7 +36,15 @@ def first_line(error: Exception) -> str:
     >>> said = "o1.x.\n: Exception thrown in awaitResult:\n\tat a.b\nCaused by: "
     >>> first_line(ValueError(f"{said}java.io.IOException: No space left on device"))
     'java.io.IOException: No space left on device'
+    >>> said = "thrown from the Python worker:\nTraceback (most recent call last):\n"
+    >>> first_line(ValueError(f"{said}  File 'a', line 1\nMemoryError\n\nJVM stack"))
+    'MemoryError'
     """
+    if TRACEBACK in str(error):
+        inside = str(error).split(TRACEBACK, 1)[1].splitlines()
+        raised = [line for line in inside if line and not line[0].isspace()]
+        if raised:
+            return raised[0]
     said = [line.strip() for line in str(error).splitlines() if line.strip()]
     java = [line for line in said if line.startswith(": ")]
     first = (java or said or [type(error).__name__])[0].removeprefix(": ")
