@@ -66,9 +66,10 @@ class Round:
     relative_gap: float
 
 
-#: One large block of what is closest to its price; small ones of all that is near.
+#: Small blocks of all that is near, the first ones quick; one large block of what is
+#: closest to its price.
+FIRST, SMALL = Round(0.7, 40_000, 2_500, 5e-5), Round(1.5, 40_000, 2_500, 2e-5)
 LARGE = tuple(Round(share, 13_000, 26_000, 1e-5) for share in (0.25, 0.5, 0.6, 0.7))
-SMALL = Round(1.5, 40_000, 2_500, 2e-5)
 #: Rounds in all, at most.
 MOST_ROUNDS = 60
 
@@ -125,9 +126,10 @@ def improved_by_blocks(
 
 
 def _rounds() -> Iterator[Round]:
-    """A large block, small ones, a larger block, small ones, and so on."""
+    """Small blocks, a large one, small ones, a larger one, and so on."""
     large = chain(LARGE, repeat(LARGE[-1]))
-    return islice(chain.from_iterable((now, SMALL) for now in large), MOST_ROUNDS)
+    turns = chain.from_iterable((now, SMALL) for now in large)
+    return islice(chain((FIRST,), turns), MOST_ROUNDS)
 
 
 def _shuffled(rank: NDArray[np.int64], number: int) -> NDArray[np.int64]:
