@@ -275,6 +275,47 @@ def test_a_slider_asks_what_if_by_keyboard(town: Town, desktop: LiveBrowser) -> 
         assert float(desktop.ask(dial)) == pytest.approx(before + 0.1)
 
 
+def test_a_refusal_stands_where_the_answer_would(
+    town: Town, desktop: LiveBrowser
+) -> None:
+    """
+    What cannot be asked, or not now, is said in place of the old answer, and the dials
+    stay to ask again; a table's refusal stands where its rows were.
+    """
+    desktop.open(f"{town.address}/what-if?cap=4")
+    said = "document.querySelector('.answered').innerText"
+    assert "Tonight, and as asked" in desktop.ask(said)
+    for asked, words in (("7.123456", "at most four decimals"), ("4", "As asked")):
+        desktop.ask(
+            f"document.querySelector('#dial-cap').value = '{asked}';"
+            "document.querySelector('.dials button').click()"
+        )
+        desktop.until(f"{said}.includes({words!r})")
+        assert desktop.ask("document.querySelector('#dial-cap').value") == asked
+    assert "four decimals" not in desktop.ask(said)
+    desktop.open(town.address + town.pages["orders"])
+    desktop.ask("htmx.ajax('GET', location.pathname + '?sort=x', '#listing')")
+    desktop.until(f"{said}.includes('cannot be')")
+    assert desktop.ask("document.querySelectorAll('#only-reason').length") == 1
+
+
+@pytest.mark.parametrize("is_dark", [False, True], ids=["light", "dark"])
+def test_a_key_has_its_words_beside_it_and_each_its_colour(
+    town: Town, desktop: LiveBrowser, is_dark: bool
+) -> None:
+    """Keys of the lines of a merchant's caps can be read and told apart."""
+    desktop.window(DESKTOP, is_dark=is_dark)
+    desktop.open(town.address + town.pages["merchant"])
+    keys = "[...document.querySelectorAll('.legend .key')]"
+    assert desktop.ask(f"{keys}.map((key) => key.innerText)") == ["used", "cap"]
+    wide = "key.scrollWidth <= key.clientWidth + 1 && key.getClientRects().length === 1"
+    assert desktop.ask(f"{keys}.every((key) => {wide})")
+    colours = f"{keys}.map((key) => getComputedStyle(key.firstChild).backgroundColor)"
+    assert len(set(desktop.ask(colours))) == 2
+    clear = "getComputedStyle(key).backgroundColor === 'rgba(0, 0, 0, 0)'"
+    assert desktop.ask(f"{keys}.every((key) => {clear})")
+
+
 def test_without_scripts_pages_read_sort_and_solve(
     town: Town, desktop: LiveBrowser
 ) -> None:
