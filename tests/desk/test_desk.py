@@ -71,6 +71,69 @@ def test_a_night_is_three_sentences_and_leads_to_all_of_it(night, asked) -> None
         seen(asked, f"/nights/{DAY}/{name}")
 
 
+def test_a_night_has_what_it_takes_for_true_above_its_warnings(night, asked) -> None:
+    """The words that say "above" stand below all assumptions of the record."""
+    record = json.loads((night.run_dir / "run.json").read_text())
+    page = seen(asked, f"/nights/{DAY}")
+    assert record["assumptions"]
+    assumed, _, warned = page.text.partition("Warnings</h2>")
+    assert assumed.count("<li><bdi>") == len(record["assumptions"])
+    assert warned
+
+
+def test_names_of_a_night_lead_to_their_pages(night, asked) -> None:
+    """Carriers, merchants and reasons at the desk are links; in the report none is."""
+    page = seen(asked, f"/nights/{DAY}")
+    ways = set(page.links())
+    lanes = pl.read_parquet(night.run_dir / "lanes.parquet")
+    for carrier in lanes["carrier_id"].unique():
+        assert f"/carrier?night={DAY}&id={carrier}" in ways
+    record = json.loads((night.run_dir / "run.json").read_text())
+    for reason, number in record["summary"]["reasons"].items():
+        assert (f"/nights/{DAY}/orders?reason={reason}" in ways) == (number > 0)
+    priced = pl.read_parquet(night.run_dir / "merchants.parquet").filter(
+        pl.col("one_more_cny") > 0
+    )
+    named = {way for way in ways if way.startswith("/merchant?night=")}
+    assert named <= {
+        f"/merchant?night={DAY}&id={merchant}" for merchant in priced["merchant_id"]
+    }
+    assert bool(named) == (priced.height > 0)
+    for way in ways:
+        if not way.startswith("/static"):
+            seen(asked, way)
+    assert f"/nights/{DAY}/merchants" in seen(asked, "/merchant").links()
+    report = (night.run_dir / "report.html").read_text()
+    assert "/carrier?" not in report
+    assert "/merchant?" not in report
+
+
+def test_what_helps_an_order_that_cap_and_slots_stop_is_what_its_prices_say(
+    night, asked, decisions
+) -> None:
+    """
+    By the prices alone: where lanes would stop it without the cap too, both are asked
+    for together; where each would let it in, either; and never one for one that is not.
+    """
+    merchants = pl.read_parquet(night.run_dir / "merchants.parquet")
+    rows = decisions.filter(pl.col("reason") == "CAP_AND_CAPACITY").join(
+        merchants, "merchant_id"
+    )
+    beyond = pl.col("surplus_cny") + pl.col("shadow_price_cny")
+    is_both = (pl.col("saving_cny") <= pl.col("shadow_price_cny")) & (beyond <= 1e-7)
+    both, either = rows.filter(is_both), rows.filter(is_both.not_())
+    assert both.height + either.height > 0
+    for found, words, other in (
+        (both, "Neither alone is enough", "Either a larger cap"),
+        (either, "Either a larger cap", "Neither alone is enough"),
+    ):
+        for order in found["order_id"].head(3):
+            told = seen(asked, f"/order?id={quote(order)}").plain
+            assert words in told
+            assert other not in told
+            assert "A larger cap of its merchant: it is" not in told
+
+
 def test_a_saving_is_the_harm_avoided_less_the_fee(night, asked, decisions) -> None:
     """An order's page has all three numbers, chosen or not; its sentence says which."""
     record = json.loads((night.run_dir / "run.json").read_text())

@@ -46,7 +46,9 @@ def merchant_page(desk: Desk, request: Request) -> str:
     """
     merchant_id = text_of(request.query_params, "id")
     if merchant_id is None:
-        return page_text(request, "merchant.html.j2", merchant_id=None, nights=[])
+        days = [*desk.nights.folders()]
+        newest = days[-1] if days else None
+        return page_text(request, "merchant.html.j2", merchant_id=None, newest=newest)
     return _merchant_text(desk, request, merchant_id, None)
 
 
