@@ -60,6 +60,22 @@ def bytes_of(record: Any, names: Sequence[str]) -> int:
     return sum(array.nbytes for array in arrays if array is not None)
 
 
+def within(record: Record, names: Sequence[str], room: int | None) -> Record:
+    """
+    A record as it is where its arrays have room in memory, else as of :func:`mapped`.
+
+    Parameters
+    ----------
+    record, names
+        As there.
+    room
+        Bytes; ``None``: any.
+    """
+    if room is None or bytes_of(record, names) <= room:
+        return record
+    return mapped(record, names)
+
+
 def mapped(record: Record, names: Sequence[str]) -> Record:
     """
     The same record, some of its arrays on the pages of a file.

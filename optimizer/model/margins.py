@@ -63,6 +63,10 @@ class Interval:
     high: NDArray[np.int64]
 
 
+#: Names of the ends of an interval.
+ENDS = ("low", "high")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Margins:
     """

@@ -454,16 +454,19 @@ def certified(proved: Proved, config: Config) -> CertifiedNight:
     """Give every order of a night its outcome, by exact margins where there are any."""
     from optimizer.explain.certified_night import certified_night
     from optimizer.explain.outcomes import BY_ROW
-    from optimizer.io.mapped_arrays import bytes_of, mapped, room_of
+    from optimizer.io.mapped_arrays import room_of, within
+    from optimizer.model.margins import ENDS
     from optimizer.night.in_memory import exact_margins
 
     intake, solution, certificate = proved.intake, proved.solution, proved.certificate
     threads = config.solver.num_threads
     margins = exact_margins(intake, solution, certificate, threads)
-    night = certified_night(intake, solution, certificate, margins)
     room = room_of(config.solver.memory_gb)
-    if room is not None and bytes_of(night.outcomes, BY_ROW) > room:
-        night = replace(night, outcomes=mapped(night.outcomes, BY_ROW))
+    if margins is not None:
+        margins = replace(margins, order=within(margins.order, ENDS, room))
+        _return_memory(config)
+    night = certified_night(intake, solution, certificate, margins)
+    night = replace(night, outcomes=within(night.outcomes, BY_ROW, room))
     _return_memory(config)
     return night
 
