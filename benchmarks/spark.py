@@ -115,7 +115,12 @@ def sail(_):
     server = SparkConnectServer(ip="127.0.0.1", port=0)
     server.start(background=True)
     port = server.listening_address[1]
-    yield SparkSession.builder.remote(f"sc://127.0.0.1:{port}").getOrCreate()
+    spark = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").getOrCreate()
+    try:
+        yield spark
+    finally:
+        spark.stop()
+        server.stop()
 
 
 PLACES = {"local": local, "cluster": cluster, "connect": connect, "sail": sail}
