@@ -77,7 +77,9 @@ def main() -> None:
         _fail(f"error: {error}", error.exit_code)
     except SystemExit as left:
         if left.code in STOPPED:
-            say(f"stopped; {published_since(seen)}")
+            # The desk only reads, and is meant to be stopped.
+            is_desk = sys.argv[1:2] == ["serve"]
+            say("stopped" if is_desk else f"stopped; {published_since(seen)}")
         raise
     except BaseException as error:  # the last resort: everything else is a bug
         if not is_failure(error):

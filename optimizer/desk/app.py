@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from optimizer.desk.asked import only_known
 from optimizer.desk.desk import Desk
 from optimizer.desk.guard import HEADERS, Guard
 from optimizer.desk.kept import Answer, KeptAnswers
@@ -31,12 +32,13 @@ from optimizer.desk.problems import PageProblem
 from optimizer.desk.published import PublishedNights
 from optimizer.desk.ready import keep_ready
 from optimizer.desk.render import ASSETS, code_of, problem_page
+from optimizer.desk.rows import FILTERS
 from optimizer.desk.solver_process import MAX_WAITING
 from optimizer.errors import ConfigError, DataError, OptimizerError
 from optimizer.extras import import_extra
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
     from starlette.applications import Starlette
     from starlette.requests import Request
@@ -55,6 +57,25 @@ logger = logging.getLogger(__name__)
 #: Pages that are made at once; others wait for their turn.
 NUM_THREADS = 4
 HTML = (("Content-Type", "text/html; charset=utf-8"),)
+#: Names of a query for a part of a table.
+_PART = ("sort", "page", "rows")
+#: What the query of a page may name, beside the language. Of links that a merchant was
+#: sent nothing is refused: what sends them on adds names of its own.
+NAMES: dict[str, tuple[str, ...]] = {
+    "/nights": ("until", *_PART),
+    "/nights/{day}": (),
+    "/nights/{day}/orders": (*FILTERS, *_PART),
+    "/nights/{day}/merchants": ("merchant_id", *_PART),
+    "/nights/{day}/margins": (),
+    "/nights/{day}/report": (),
+    "/order": ("id", "night"),
+    "/merchant": ("id", "night", *_PART),
+    "/carrier": ("id", "night", *_PART),
+    "/order/proof": ("id", "night"),
+    "/merchant/link": ("id", "days"),
+    "/health": (),
+    "/what-if": (*("night", "front", "cap", "fee", "complaint", "return", "slots#"),),
+}
 #: Pages whose answer is the same for the same address until a night is published.
 KEPT_PAGES: dict[str, Page] = {
     "/nights": nights_page,
@@ -116,12 +137,13 @@ def make_app(
 
     desk = Desk(config, PublishedNights(config.output), access, link_key, solver)
     kept, pool = KeptAnswers(), ThreadPoolExecutor(NUM_THREADS, "desk")
-    endpoints = {at: _kept(page, desk, kept, pool) for at, page in KEPT_PAGES.items()}
+    endpoints = {at: _kept(page, desk, kept, pool) for at, page in _asked(KEPT_PAGES)}
     pages = [Route(at, endpoint) for at, endpoint in endpoints.items()]
-    pages += [Route(at, _fresh(page, desk, pool)) for at, page in FRESH_PAGES.items()]
+    pages += [Route(at, _fresh(page, desk, pool)) for at, page in _asked(FRESH_PAGES)]
     # These wait for another process: no other page waits for them.
     asking = ThreadPoolExecutor(2 * MAX_WAITING, "what-if")
-    pages.append(Route("/what-if", _fresh(what_if_page, desk, asking)))
+    for at, page in _asked({"/what-if": what_if_page}):
+        pages.append(Route(at, _fresh(page, desk, asking)))
 
     @asynccontextmanager
     async def making_ready(app: Starlette) -> AsyncIterator[None]:
@@ -150,6 +172,19 @@ def make_app(
     )
     made.state.desk, made.state.ready = desk, None
     return made
+
+
+def _asked(pages: Mapping[str, Page]) -> Iterator[tuple[str, Page]]:
+    """Pages that refuse what they do not ask for."""
+    for at, page in pages.items():
+        yield at, partial(_only_asked, page, NAMES[at]) if at in NAMES else page
+
+
+def _only_asked(
+    page: Page, names: tuple[str, ...], desk: Desk, request: Request
+) -> str | Answer:
+    only_known(request.query_params, (*names, "lang"))
+    return page(desk, request)
 
 
 def _kept(

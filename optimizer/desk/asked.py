@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,30 @@ def text_of(given: Mapping[str, str], name: str) -> str | None:
     if len(found.encode("utf-8", "surrogatepass")) > MAX_ID:
         raise PageProblem(400, "TOO_LONG", name=name, most=MAX_ID)
     return found or None
+
+
+def only_known(given: Collection[str], known: Collection[str]) -> None:
+    """
+    Refuse a query that names what a page does not ask for: it would change nothing.
+
+    Parameters
+    ----------
+    given, known
+        Names of the query and of the page; ``slots#`` stands for any number.
+
+    Raises
+    ------
+    PageProblem
+        With the first unknown name, and those that are known.
+
+    Examples
+    --------
+    >>> only_known(["id", "slots12"], ["id", "slots#"])
+    """
+    for name in given:
+        if re.sub(r"[0-9]+$", "#", name) not in known and name not in known:
+            told = ", ".join(known)
+            raise PageProblem(400, "NO_NAME", name=name[:MAX_ID], known=told)
 
 
 def day_of(text: str) -> dt.date:

@@ -109,9 +109,17 @@ def signed_money(amount: Decimal | float | str) -> Markup:
     --------
     >>> str(signed_money(-3.5)), str(signed_money(0))
     ('<data value="-3.5">−3.50</data>', '<data value="0">0.00</data>')
+
+    Below a cent all of it is written, as in the sentence beside it.
+
+    >>> str(signed_money(-0.00471))
+    '<data value="-0.00471">−0.00471</data>'
     """
     exact = Decimal(str(amount))
-    shown = f"{exact:+,.2f}" if round(exact, 2) else "0.00"
+    micro_exact = round(exact, 6)
+    shown = f"{exact:+,.2f}" if micro_exact else "0.00"
+    if 0 < abs(micro_exact) < Decimal("0.01"):
+        shown = f"{micro_exact:+f}".rstrip("0")
     return _data(f"{exact:f}", shown.replace("-", "−"))
 
 

@@ -468,6 +468,19 @@ def test_stopping_a_run_publishes_nothing_and_says_so(
     assert files_of(night.folder) == before
 
 
+def test_stopping_the_desk_says_only_that(
+    night: SmallNight, cli, monkeypatch: pytest.MonkeyPatch
+):
+    """It publishes nothing ever, so that there is nothing to say of it."""
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("optimizer.desk.server.serve", stop)
+    found = cli("serve", "--config", "config.yaml")
+    assert (found.code, found.err) == (130, "stopped\n")
+
+
 STOPS = {
     "before the link": ("optimizer.night.publish._point", "before"),
     "after the link": ("optimizer.night.publish._point", "after"),

@@ -134,6 +134,38 @@ def test_what_helps_an_order_that_cap_and_slots_stop_is_what_its_prices_say(
             assert "A larger cap of its merchant: it is" not in told
 
 
+@pytest.mark.parametrize(
+    ("address", "name", "known"),
+    [
+        (f"/nights/{DAY}/orders?decision=premium", "decision", "reason"),
+        ("/nights?merchant_id=m", "merchant_id", "until"),
+        (f"/nights/{DAY}?sort=cap", "sort", "lang"),
+        ("/health?x=1", "x", "lang"),
+    ],
+)
+def test_what_a_page_does_not_ask_for_is_refused_with_what_it_does(
+    asked, address: str, name: str, known: str
+) -> None:
+    """An unknown name would change nothing, and read as if it had."""
+    told = seen(asked, address, 400).plain
+    assert f"is not asked by {name}" in told
+    assert known in told.partition("it knows")[2]
+
+
+def test_as_many_nights_are_named_as_there_are(asked) -> None:
+    """Of one night it is not said that none of the newest 31 has an id."""
+    for kind in ("order", "merchant"):
+        assert "the newest 1 nights" in seen(asked, f"/{kind}?id=nobody", 404).plain
+
+
+def test_a_chinese_proof_has_its_events_in_chinese(asked, decisions) -> None:
+    """No code in capitals among what happened to the night."""
+    order = decisions["order_id"][0]
+    page = seen(asked, f"/order/proof?id={quote(order)}&lang=zh")
+    assert "PUBLISHED" not in page.text.partition("<pre>")[0]
+    assert "已发布" in page.plain
+
+
 def test_a_saving_is_the_harm_avoided_less_the_fee(night, asked, decisions) -> None:
     """An order's page has all three numbers, chosen or not; its sentence says which."""
     record = json.loads((night.run_dir / "run.json").read_text())

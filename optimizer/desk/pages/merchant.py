@@ -136,7 +136,7 @@ def merchant_nights(desk: Desk, merchant_id: str) -> list[MerchantNight]:
         if rows.height:
             found.append(MerchantNight(day, rows.row(0, named=True)))
     if not found:
-        raise PageProblem(404, "NO_MERCHANT", merchant=merchant_id, number=NUM_NIGHTS)
+        raise _no_merchant(desk, merchant_id)
     return found
 
 
@@ -150,7 +150,7 @@ def _merchant_text(
     day = nights[-1].day if asked is None else day_of(asked)
     at = next((one for one in nights if one.day == day), None)
     if at is None:
-        raise PageProblem(404, "NO_MERCHANT", merchant=merchant_id, number=NUM_NIGHTS)
+        raise _no_merchant(desk, merchant_id)
     night = desk.nights.open(day)
     only = {"merchant_id": merchant_id}
     orders = read_rows(night.folder, only, part)
@@ -180,3 +180,8 @@ def _lines(nights: list[MerchantNight]) -> tuple[Line, Line] | None:
     edges = (0.0, max(1.0, *caps, *used))
     both = line(days, caps, edges), line(days, used, edges)
     return None if both[0] is None or both[1] is None else (both[0], both[1])
+
+
+def _no_merchant(desk: Desk, merchant_id: str) -> PageProblem:
+    number = min(NUM_NIGHTS, len(desk.nights.folders()))
+    return PageProblem(404, "NO_MERCHANT", merchant=merchant_id, number=number)

@@ -120,7 +120,8 @@ def _asked_order(
     found = find_order(desk, order_id, None if asked is None else day_of(asked))
     if found is None or (shared and found[1]["merchant_id"] != shared.merchant_id):
         code = "NO_ORDER_THAT_NIGHT" if asked else "NO_ORDER"
-        raise PageProblem(404, code, order=order_id, day=asked, number=NUM_SEARCHED)
+        number = min(NUM_SEARCHED, len(desk.nights.folders()))
+        raise PageProblem(404, code, order=order_id, day=asked, number=number)
     return found
 
 
