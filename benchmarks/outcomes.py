@@ -13,7 +13,8 @@ on worlds whose law no learner knows; see :mod:`benchmarks.worlds`.
 ``python -m benchmarks.outcomes intervals --repetitions 24``: experiments on these
 worlds without learning; see :mod:`benchmarks.intervals`.
 ``python -m benchmarks.outcomes page``: ``learning.md`` again, out of the repetitions
-that are kept beside it in ``worlds.jsonl``, ``intervals.jsonl``, ``hillstrom.jsonl``.
+that are kept beside it in ``worlds.jsonl``, ``larger.jsonl``, ``drifting.jsonl``,
+``intervals.jsonl`` and ``hillstrom.jsonl``.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ PAGE = HERE / "learning.md"
 #: Tables of the page, each from its own file of repetitions.
 TABLES = {
     "worlds": worlds.table,
+    "larger": worlds.table,
+    "drifting": worlds.table,
     "intervals": intervals.table,
     "hillstrom": hillstrom.results,
 }

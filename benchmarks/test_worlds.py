@@ -104,6 +104,23 @@ def test_the_table_says_what_the_records_hold():
     assert "| measured by the experiment | 0/2 | 4.80 | 4.80 to 4.80 | 3.80 |" in text
 
 
+def test_only_the_last_days_are_learned_from(monkeypatch):
+    """With ``--days`` neither the learner nor a peer sees an older row."""
+    seen = []
+    learned = worlds.learned
+
+    def watched(history, settings, day, folder):
+        seen.append((day, history["date"].min(), history["date"].max()))
+        return learned(history, settings, day, folder)
+
+    monkeypatch.setattr(worlds, "learned", watched)
+    row = worlds.repetition("plain", 1, 3, SIZES, worlds.SETTINGS, 2)
+    assert row["days"] == 2
+    (day, first, last) = seen[-1]
+    assert (day - first).days == 2
+    assert (day - last).days == 1
+
+
 def test_rankings_are_judged_by_what_parcels_are_truly_worth(finished):
     """The truth ranks best; a rule without an opinion has no Qini; null worlds none."""
     true = np.random.default_rng(1).gamma(2.0, 1.0, 500)
@@ -118,19 +135,21 @@ def test_rankings_are_judged_by_what_parcels_are_truly_worth(finished):
     assert not any(told.values())
 
 
-def test_the_tables_name_the_libraries_that_some_repetitions_had():
-    """A repetition without them leaves their means alone."""
+def test_the_tables_beside_libraries_are_of_repetitions_that_had_all_of_them():
+    """Other repetitions count in the first table alone."""
     rows = [record(1, 70.0), record(2, 90.0)]
     last = rows[0]["judged"]["20"]
-    last["net_cny"] = last["net_cny"] | {"econml_dr": 30.0}
-    last["qini_cny"] = {"learned": 0.02, "econml_dr": 0.01}
+    last["net_cny"] = last["net_cny"] | dict.fromkeys(uplift_peers.LEARNERS, 30.0)
+    last["qini_cny"] = dict.fromkeys(last["net_cny"], 0.02)
     lines = worlds.table(rows).splitlines()
-    at = next(n for n, line in enumerate(lines) if "a night net of fees" in line)
-    assert "| econml_dr | columns |" in lines[at]
-    assert lines[at + 2].startswith("| `plain` | 27 |")
-    assert lines[at + 2].endswith("| 10 | 33 | 67 |")
+    at = next(n for n, line in enumerate(lines) if "world, CNY a night" in line)
+    assert lines[at + 2].startswith("| `plain` | 2 | 27 |")
+    at = next(n for n, line in enumerate(lines) if "beside libraries" in line)
+    assert "| econml_dr | econml_forest | causalml_x | sklift_two |" in lines[at]
+    assert lines[at + 2].startswith("| `plain` | 1 | 23 |")
+    assert lines[at + 2].endswith("| 10 | 10 | 10 | 10 | 33 | 67 |")
     at = next(n for n, line in enumerate(lines) if "Qini by true worth" in line)
-    assert lines[at + 2].startswith("| `plain` | 2.0 |")
+    assert lines[at + 2].startswith("| `plain` | 1 | 2.0 |")
 
 
 def two_means(trial):

@@ -76,11 +76,15 @@ def main(words: list[str]) -> None:
     parser.add_argument("--merchants", type=int, default=NUM_MERCHANTS)
     parser.add_argument("--explore", choices=WAYS, help="how nights explore")
     parser.add_argument("--settings", default="{}", help="JSON of the configuration")
+    parser.add_argument("--days", type=int, help="the last days that are learned from")
     given = parser.parse_args(words)
     sizes = {"num_orders": given.orders, "num_merchants": given.merchants}
     settings = explored(SETTINGS | json.loads(given.settings), given.explore)
     run_missing(
-        given, lambda name, seed: repetition(name, seed, given.nights, sizes, settings)
+        given,
+        lambda name, seed: repetition(
+            name, seed, given.nights, sizes, settings, given.days
+        ),
     )
     print(table(read_records([given.file])))
 
@@ -150,10 +154,12 @@ def repetition(
     num_nights: int,
     sizes: dict[str, int],
     settings: dict[str, Any],
+    num_days: int | None = None,
 ) -> dict[str, Any]:
     """
     Nights of learning on one platform, judged on the way and at the end.
 
+    Of ``num_days`` the learner and its peers are told the last days alone.
     ``on_the_way_cny`` is what the nights themselves avoid, net of fees, with all that
     they leave to chance.
     """
@@ -170,6 +176,9 @@ def repetition(
             day = START + dt.timedelta(number)
             if number in LEARN_AFTER or number == num_nights:
                 history = reveal(platform, past, day)
+                if num_days is not None and number:
+                    since = day - dt.timedelta(num_days)
+                    history = history.filter(pl.col("date") >= since)
                 # The learner in force is that of the newest model in its own folder.
                 own = settings["learning"] | {"models": folder} | _features(world)
                 again = settings | {"learning": own}
@@ -199,6 +208,7 @@ def repetition(
         "seed": seed,
         "nights": num_nights,
         **sizes,
+        **({} if num_days is None else {"days": num_days}),
         "learner": told.get("learner"),
         "versions": uplift_peers.versions(),
         "judged": judged,
@@ -802,45 +812,49 @@ def _share(found: list[bool]) -> str:
 
 
 def _net_table(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """CNY a night, net of fees, by rule, after the last night."""
-    further = [
-        name
-        for name in uplift_peers.LEARNERS
-        if any(name in _last(row)["net_cny"] for row in rows)
-    ]
-    names = ("learned", *PEERS, *further, "columns", "truth")
-    yield "| world, CNY a night net of fees | " + " | ".join(names) + " |"
-    yield "|---|" + "--:|" * len(names)
-    for world in dict.fromkeys(row["world"] for row in rows):
-        own = [row for row in rows if row["world"] == world]
-        cells = (_mean_of(own, "net_cny", name, "{:.0f}", NUM_JUDGED) for name in names)
-        yield f"| `{world}` | " + " | ".join(cells) + " |"
-    if not any("qini_cny" in _last(row) for row in rows):
+    """CNY a night, net of fees, by rule; and of those beside libraries all of them."""
+    names = ("learned", *PEERS, "columns", "truth")
+    yield from _means_table("CNY a night net of fees", rows, names, NET)
+    beside = [row for row in rows if set(uplift_peers.LEARNERS) <= {*_net_of(row)}]
+    if not beside:
         return
-    yield ""
-    yield (
-        "| world, Qini by true worth, CNY per 100 parcels | " + " | ".join(names) + " |"
-    )
-    yield "|---|" + "--:|" * len(names)
+    names = ("learned", *PEERS, *uplift_peers.LEARNERS, "columns", "truth")
+    for title, form in (
+        ("beside libraries, CNY a night net of fees", NET),
+        ("Qini by true worth, CNY per 100 parcels", QINI),
+    ):
+        yield ""
+        yield from _means_table(title, beside, names, form)
+
+
+#: How a measure is shown: its name, its format, and what it is divided by.
+NET = ("net_cny", "{:.0f}", NUM_JUDGED)
+QINI = ("qini_cny", "{:.1f}", 0.01)
+
+
+def _means_table(
+    title: str,
+    rows: list[dict[str, Any]],
+    names: tuple[str, ...],
+    shown: tuple[str, str, float],
+) -> Iterator[str]:
+    """Means by world and rule, after the last night."""
+    measure, form, parts = shown
+    yield f"| world, {title} | n | " + " | ".join(names) + " |"
+    yield "|---|" + "--:|" * (len(names) + 1)
     for world in dict.fromkeys(row["world"] for row in rows):
-        own = [row for row in rows if row["world"] == world and world not in NULL]
-        if own:
-            cells = (_mean_of(own, "qini_cny", name, "{:.1f}", 0.01) for name in names)
-            yield f"| `{world}` | " + " | ".join(cells) + " |"
+        if measure == "qini_cny" and world in NULL:
+            continue
+        own = [_last(row)[measure] for row in rows if row["world"] == world]
+        means = (np.mean([told[name] for told in own]) / parts for name in names)
+        cells = " | ".join(map(form.format, means))
+        yield f"| `{world}` | {len(own)} | {cells} |"
+
+
+def _net_of(row: dict[str, Any]) -> dict[str, float]:
+    return _last(row)["net_cny"]
 
 
 def _last(row: dict[str, Any]) -> dict[str, Any]:
     """What was judged after the last night."""
     return row["judged"][str(row["nights"])]
-
-
-def _mean_of(
-    rows: list[dict[str, Any]], measure: str, name: str, form: str, parts: float
-) -> str:
-    """Mean of a rule over the repetitions that have it; empty where none has."""
-    found = [
-        told[measure][name]
-        for told in map(_last, rows)
-        if name in told.get(measure, {})
-    ]
-    return form.format(np.mean(found) / parts) if found else ""

@@ -469,7 +469,7 @@ def learn_model(
     config
         A :class:`~optimizer.config.Config`, a mapping, or a path to YAML.
     first, last
-        Dates to take, both included; ``None``: all.
+        Dates to take, both included; ``None``: all, or those of ``learning.days``.
     as_of
         Day of learning, of which nothing is known yet; ``None``: today.
     runs
@@ -498,7 +498,8 @@ def learn_model(
     from optimizer.learn.window import learning_window
 
     settings = as_config(config)
-    window = learning_window(settings, first, last, as_of, runs)
+    days = settings.learning.days
+    window = learning_window(settings, first, last, as_of, runs, days)
     if history is None and settings.learning.history is None and is_stated(settings):
         return stated_model(settings)
     return learn(history_of(settings, history, window), settings, window)

@@ -153,6 +153,11 @@ class Learning(ConfigModel):
         "return_date, else 14 and 30 where observed_until says how old they are.",
     )
 
+    days: Annotated[int, Field(strict=True, ge=1, le=3650)] | None = Field(
+        None,
+        description="Last days before the day of learning that are learned from, where "
+        "effects go on changing; left out: all.",
+    )
     features: tuple[ColumnName, ...] = Field(
         (),
         description="Columns of numbers beside the contract's, in outcomes and orders, "
@@ -173,6 +178,7 @@ class Learning(ConfigModel):
         found = handler(self)
         since = {
             "maturity_days": None,
+            "days": None,
             "features": (),
             "categories": (),
             "confidence": CONFIDENCE,

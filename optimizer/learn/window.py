@@ -43,6 +43,7 @@ def learning_window(
     last: dt.date | str | None,
     as_of: dt.date | str | None,
     runs: Path | str | None = None,
+    num_days: int | None = None,
 ) -> Window:
     """
     Say which nights to use.
@@ -57,6 +58,8 @@ def learning_window(
         Day of learning; ``None``: today.
     runs
         Folder of published nights, whose decisions are joined.
+    num_days
+        Last days before the day of learning, where no first is named; ``None``: all.
 
     Raises
     ------
@@ -69,6 +72,8 @@ def learning_window(
     today = dt.datetime.now(ZoneInfo(config.timezone)).date()
     days = [None if day is None else as_business_date(day) for day in (first, last)]
     learning = today if as_of is None else as_business_date(as_of)
+    if days[0] is None and num_days is not None:
+        days[0] = learning - dt.timedelta(num_days)
     folder = None if runs is None else Path(runs)
     found = Window(learning, days[0], days[1], folder)
     if found.first and found.last and found.first > found.last:

@@ -277,7 +277,7 @@ IRRELEVANT_KEYS = (
         Irrelevant(f"learning.{name}", _LEARN)
         for name in (
             *("history", "models", "regime_breaks", "prior", "contract_kept_share"),
-            *("max_complaints_per_customer", "maturity_days", "confidence"),
+            *("max_complaints_per_customer", "maturity_days", "confidence", "days"),
         )
     ),
 )

@@ -137,6 +137,30 @@ def test_dates_may_be_text_and_a_window_may_leave_the_break_out():
     assert found.model.first_date == DAY.isoformat()
 
 
+@pytest.mark.slow
+def test_the_last_days_alone_are_learned_from_where_that_is_asked():
+    """``learning.days`` is the first date of each day of learning; --from wins."""
+    late = outcomes(1_000, seed=2)
+    early = outcomes(200, seed=3).with_columns(
+        date=pl.lit(DAY - dt.timedelta(10)), order_id=pl.format("e{}", "order_id")
+    )
+    table = pl.concat([late, early])
+    first = {}
+    for days, given in ((None, None), (35, None), (60, None), (35, "2020-01-01")):
+        rules = settings(**({} if days is None else {"learning": {"days": days}}))
+        found = optimizer.learn_model(
+            table, config=rules, first=given, as_of=DAY + dt.timedelta(30)
+        )
+        first[days, given] = found.model.first_date
+    old, new = (DAY - dt.timedelta(10)).isoformat(), DAY.isoformat()
+    assert first == {
+        (None, None): old,
+        (35, None): new,
+        (60, None): old,
+        (35, "2020-01-01"): old,
+    }
+
+
 def effect_spread(frame, effect):
     """Standard deviation of :func:`kept_effect`, ``(n,) float64``."""
     place = {name: at for at, name in enumerate(effect.names)}
