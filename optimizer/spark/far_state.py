@@ -203,7 +203,16 @@ def tell_state(
     record: Mapping[str, Any],
     tables: Mapping[Table, pl.DataFrame],
 ) -> None:
-    """Enter a night; if the database does not answer, the next run will."""
+    """
+    Enter a night; if the database does not answer, the next run will.
+
+    Parameters
+    ----------
+    state
+        The database, or nothing where there is none.
+    day, record, tables
+        The published night: its date, ``run.json``, and tables by contract.
+    """
     if not state.is_kept:
         return
     try:

@@ -153,7 +153,9 @@ def run_on_spark(
             state.catch_up(earlier, partial(_left_by, session, config))
         tables = _open(session, config, day, held)
         files = _files_of(config, tables)
-        found = _resolved(session, config, day, tables, files, state, held)
+        found = _resolved(
+            session, config, day, tables=tables, files=files, state=state, held=held
+        )
         before = None if is_dry else published_record(session, folder, CLAIMS)
         if before is not None:
             if before.get("identity") == found.identity:
@@ -237,6 +239,7 @@ def _resolved(
     session: SparkSession,
     config: Config,
     day: dt.date,
+    *,
     tables: Mapping[str, Any],
     files: dict[str, tuple[FileRecord, ...]],
     state: FarState,
