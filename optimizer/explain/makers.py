@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+
 from optimizer.contracts.tables import (
     BANK,
     BRANCH_PRICES,
@@ -23,6 +25,7 @@ from optimizer.contracts.tables import (
     ROW_RESULTS,
 )
 from optimizer.explain.branches import branch_prices_table, branches_table
+from optimizer.explain.outcomes import outcomes_of, with_outcomes
 from optimizer.explain.row_index import RowIndex
 from optimizer.explain.tables import (
     bank_table,
@@ -46,7 +49,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    import numpy as np
     import polars as pl
     from numpy.typing import NDArray
 
@@ -116,11 +118,19 @@ def sorted_decisions(
         The columns of the decisions table, ``region_id``, ``lane`` and ``load``; all
         rows of a merchant in one of them.
     """
-    names = night.names
-    blocks = merchant_blocks(night.named(), names.row_merchant, scratch, room)
+    names, outcomes = night.names, night.outcomes
+    frames: Iterable[pl.DataFrame] = night.named()
+    if room is not None:
+        # Outcomes may be in a file: they are read from its beginning to its end, and
+        # go with the names from there.
+        frames = (with_outcomes(frame, outcomes) for frame in frames)
+    blocks = merchant_blocks(frames, names.row_merchant, scratch, room)
 
     def decide(block: pl.DataFrame) -> pl.DataFrame:
-        return decisions_table(sorted_block(block), night.outcomes, names)
+        block = sorted_block(block)
+        if room is None:
+            return decisions_table(block, outcomes, names)
+        return decisions_table(block, outcomes_of(block), names, np.arange(len(block)))
 
     yield from published_decisions(
         decide, blocks, count_blocks(len(names.status)), names, made

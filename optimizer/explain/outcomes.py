@@ -32,7 +32,7 @@ budget. Where the prices do not decide, the room that the plan leaves does.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -58,6 +58,7 @@ from optimizer.model.side_constraints import NO_FLOOR, NO_PIN
 from optimizer.solvers.market import Threads
 
 if TYPE_CHECKING:
+    import polars as pl
     from numpy.typing import NDArray
 
     from optimizer.build.assemble import Names
@@ -121,6 +122,33 @@ class Outcomes:
 
 #: Its arrays, each with an entry for every row.
 BY_ROW = tuple(field.name for field in fields(Outcomes))
+
+_CARRIED = "outcome "
+
+
+def with_outcomes(frame: pl.DataFrame, outcomes: Outcomes) -> pl.DataFrame:
+    """Rows with what each got, in columns of their own, for :func:`outcomes_of`."""
+    import polars as pl
+
+    rows = frame["row"].to_numpy()
+    arrays = ((name, getattr(outcomes, name)) for name in BY_ROW)
+    return frame.with_columns(
+        pl.Series(_CARRIED + name, array[rows])
+        for name, array in arrays
+        if array is not None
+    )
+
+
+def outcomes_of(frame: pl.DataFrame) -> Outcomes:
+    """What the rows of a frame got, in its order."""
+    found: dict[str, Any] = dict.fromkeys(BY_ROW)
+    found |= {
+        name: frame[_CARRIED + name].to_numpy()
+        for name in BY_ROW
+        if _CARRIED + name in frame.columns
+    }
+    return Outcomes(**found)
+
 
 #: Arms of the experiment: chosen by the optimum, drawn blind, by coins between parcels
 #: just inside and just outside the plan, and by savings that are drawn.

@@ -39,7 +39,10 @@ if TYPE_CHECKING:
 
 
 def decisions_table(
-    named: pl.DataFrame, outcomes: Outcomes, index: Names
+    named: pl.DataFrame,
+    outcomes: Outcomes,
+    index: Names,
+    at: NDArray[np.int64] | None = None,
 ) -> pl.DataFrame:
     """
     Orders with their decisions, in the order that they are given in.
@@ -51,6 +54,9 @@ def decisions_table(
         were not quarantined.
     outcomes, index
         What each row got, and the names.
+    at
+        ``(len(named),) int64``: where the outcomes of these rows are; ``None``: at
+        ``row``.
 
     Returns
     -------
@@ -61,26 +67,27 @@ def decisions_table(
     import polars as pl
 
     rows = named["row"].to_numpy()
-    reason, lane = outcomes.reason[rows], outcomes.lane[rows]
-    is_out = ~outcomes.is_priced[rows]
+    at = rows if at is None else at
+    reason, lane = outcomes.reason[at], outcomes.lane[at]
+    is_out = ~outcomes.is_priced[at]
     columns = {
         "order_id": named["order_id"],
         "merchant_id": _named(index.merchant_column, index.row_merchant[rows]),
         "is_premium": np.isin(reason, PREMIUM),
         "carrier_id": _named(index.place_columns["carrier_id"], lane),
-        "saving_cny": _but_null(cny(outcomes.saving[rows]), is_out),
+        "saving_cny": _but_null(cny(outcomes.saving[at]), is_out),
         "reason": _names(REASON_NAMES, reason.astype(np.int32)),
-        **_margins(outcomes, rows),
-        "surplus_cny": _but_null(cny(outcomes.surplus[rows]), is_out),
-        "has_room": _but_null(outcomes.has_room[rows], is_out),
-        "arm": _names(ARMS, outcomes.arm[rows].astype(np.int32)),
-        "propensity": outcomes.propensity[rows],
+        **_margins(outcomes, at),
+        "surplus_cny": _but_null(cny(outcomes.surplus[at]), is_out),
+        "has_room": _but_null(outcomes.has_room[at], is_out),
+        "arm": _names(ARMS, outcomes.arm[at].astype(np.int32)),
+        "propensity": outcomes.propensity[at],
         "region_id": named["region_id"],
         "ineligible_reason": _why_not(named, reason == Reason.INELIGIBLE),
         "lane": lane,
         "load": np.ones(len(rows), np.int64)
         if outcomes.load is None
-        else outcomes.load[rows],
+        else outcomes.load[at],
     }
     return pl.DataFrame([pl.Series(name, given) for name, given in columns.items()])
 
