@@ -132,9 +132,10 @@ def sorted_decisions(
             return decisions_table(block, outcomes, names)
         return decisions_table(block, outcomes_of(block), names, np.arange(len(block)))
 
-    yield from published_decisions(
-        decide, blocks, count_blocks(len(names.status)), names, made
-    )
+    # A merchant is whole in its block, and may be millions of rows: within a limit of
+    # memory one block is made at a time.
+    num_blocks = count_blocks(len(names.status)) if room is None else 1
+    yield from published_decisions(decide, blocks, num_blocks, names, made)
 
 
 def published_decisions(
