@@ -141,6 +141,7 @@ def test_the_tables_beside_libraries_are_of_repetitions_that_had_all_of_them():
     last = rows[0]["judged"]["20"]
     last["net_cny"] = last["net_cny"] | dict.fromkeys(uplift_peers.LEARNERS, 30.0)
     last["qini_cny"] = dict.fromkeys(last["net_cny"], 0.02)
+    last["auuc_cny"] = dict.fromkeys(last["net_cny"], 0.07)
     lines = worlds.table(rows).splitlines()
     at = next(n for n, line in enumerate(lines) if "world, CNY a night" in line)
     assert lines[at + 2].startswith("| `plain` | 2 | 27 |")
@@ -150,6 +151,8 @@ def test_the_tables_beside_libraries_are_of_repetitions_that_had_all_of_them():
     assert lines[at + 2].endswith("| 10 | 10 | 10 | 10 | 33 | 67 |")
     at = next(n for n, line in enumerate(lines) if "Qini by true worth" in line)
     assert lines[at + 2].startswith("| `plain` | 1 | 2.0 |")
+    at = next(n for n, line in enumerate(lines) if "AUUC by true worth" in line)
+    assert lines[at + 2].startswith("| `plain` | 1 | 7.0 |")
 
 
 def two_means(trial):

@@ -822,6 +822,7 @@ def _net_table(rows: list[dict[str, Any]]) -> Iterator[str]:
     for title, form in (
         ("beside libraries, CNY a night net of fees", NET),
         ("Qini by true worth, CNY per 100 parcels", QINI),
+        ("AUUC by true worth, CNY per 100 parcels", AUUC),
     ):
         yield ""
         yield from _means_table(title, beside, names, form)
@@ -830,6 +831,7 @@ def _net_table(rows: list[dict[str, Any]]) -> Iterator[str]:
 #: How a measure is shown: its name, its format, and what it is divided by.
 NET = ("net_cny", "{:.0f}", NUM_JUDGED)
 QINI = ("qini_cny", "{:.1f}", 0.01)
+AUUC = ("auuc_cny", "{:.1f}", 0.01)
 
 
 def _means_table(
@@ -843,7 +845,7 @@ def _means_table(
     yield f"| world, {title} | n | " + " | ".join(names) + " |"
     yield "|---|" + "--:|" * (len(names) + 1)
     for world in dict.fromkeys(row["world"] for row in rows):
-        if measure == "qini_cny" and world in NULL:
+        if measure != "net_cny" and world in NULL:
             continue
         own = [_last(row)[measure] for row in rows if row["world"] == world]
         means = (np.mean([told[name] for told in own]) / parts for name in names)
