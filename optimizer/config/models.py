@@ -372,7 +372,7 @@ class Solver(ConfigModel):
     )
     memory_gb: Positive | None = Field(
         None,
-        description="Memory that a night may take, about; what is more is kept in "
+        description="Memory for a night's arrays, about; what is more is kept in "
         "files in TMPDIR and solved in blocks. Left out: any. Same answer always.",
     )
 
