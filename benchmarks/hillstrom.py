@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from benchmarks.uplift_peers import classes, trees
 from benchmarks.worlds import read_records
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 DAY = dt.date(2026, 11, 1)
 #: Share of customers who get an e-mail, and what one costs, in visits.
 TOP_SHARE, FEE_VISITS = 0.3, 0.02
+#: Customers in a leaf of a tree, at least.
+LEAF_ROWS = 100
 CAMPAIGNS = ("mens", "womens")
 NUMBERS = ("recency", "history", "mens", "womens", "newbie")
 WORDS = ("history_segment", "zip_code", "channel")
@@ -239,22 +242,6 @@ def ridge(
     return with_mail - without
 
 
-def _trees() -> Any:
-    from sklearn.ensemble import HistGradientBoostingRegressor
-
-    return HistGradientBoostingRegressor(
-        max_iter=60, learning_rate=0.05, max_leaf_nodes=8, min_samples_leaf=100
-    )
-
-
-def _classes() -> Any:
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    return HistGradientBoostingClassifier(
-        max_iter=60, learning_rate=0.05, max_leaf_nodes=8, min_samples_leaf=100
-    )
-
-
 def econml_dr(
     train: pl.DataFrame, test: pl.DataFrame, campaign: str, seed: int
 ) -> np.ndarray:
@@ -263,9 +250,9 @@ def econml_dr(
 
     x, new = _design(train, test)
     learner = DRLearner(
-        model_propensity=_classes(),
-        model_regression=_trees(),
-        model_final=_trees(),
+        model_propensity=classes(LEAF_ROWS),
+        model_regression=trees(LEAF_ROWS),
+        model_final=trees(LEAF_ROWS),
         random_state=seed,
     )
     learner.fit(train["visit"].to_numpy().astype(float), _treated(train, campaign), X=x)
@@ -280,8 +267,8 @@ def econml_forest(
 
     x, new = _design(train, test)
     learner = CausalForestDML(
-        model_y=_trees(),
-        model_t=_classes(),
+        model_y=trees(LEAF_ROWS),
+        model_t=classes(LEAF_ROWS),
         discrete_treatment=True,
         n_estimators=200,
         min_samples_leaf=50,
@@ -299,7 +286,7 @@ def causalml_x(
 
     x, new = _design(train, test)
     side = _treated(train, campaign)
-    learner = BaseXRegressor(learner=_trees())
+    learner = BaseXRegressor(learner=trees(LEAF_ROWS))
     half = np.full(len(x), 0.5)
     learner.fit(X=x, treatment=side, y=train["visit"].to_numpy().astype(float), p=half)
     return learner.predict(X=new, p=np.full(len(new), 0.5)).ravel()
@@ -312,7 +299,7 @@ def sklift_two(
     from sklift.models import TwoModels
 
     x, new = _design(train, test)
-    learner = TwoModels(_classes(), _classes(), method="ddr_control")
+    learner = TwoModels(classes(LEAF_ROWS), classes(LEAF_ROWS), method="ddr_control")
     learner.fit(x, train["visit"].to_numpy(), _treated(train, campaign))
     return learner.predict(new)
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-#: A side with fewer parcels teaches nothing, and some of the libraries stop there.
+#: A side with fewer parcels teaches nothing, and some of the libraries stop there; a
+#: leaf of a tree has no fewer.
 LEAST_ROWS = 40
 
 
@@ -72,20 +73,22 @@ class Trial:
         return sum(cost * self.harms[harm] for harm, cost in COSTS.items()) + 0.0
 
 
-def _trees() -> Any:
+#: Boosted trees of every learner here, small ones, as there is little to learn from.
+SMALL_TREES = {"max_iter": 60, "learning_rate": 0.05, "max_leaf_nodes": 8}
+
+
+def trees(least_rows: int = LEAST_ROWS) -> Any:
+    """Boosted trees for amounts, with so many rows in a leaf at least."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
-    return HistGradientBoostingRegressor(
-        max_iter=60, learning_rate=0.05, max_leaf_nodes=8, min_samples_leaf=40
-    )
+    return HistGradientBoostingRegressor(**SMALL_TREES, min_samples_leaf=least_rows)
 
 
-def _classes() -> Any:
+def classes(least_rows: int = LEAST_ROWS) -> Any:
+    """Boosted trees for what happens or not, likewise."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    return HistGradientBoostingClassifier(
-        max_iter=60, learning_rate=0.05, max_leaf_nodes=8, min_samples_leaf=40
-    )
+    return HistGradientBoostingClassifier(**SMALL_TREES, min_samples_leaf=least_rows)
 
 
 def _econml_dr(trial: Trial) -> Callable[[np.ndarray], np.ndarray]:
@@ -95,7 +98,7 @@ def _econml_dr(trial: Trial) -> Callable[[np.ndarray], np.ndarray]:
 
     learner = LinearDRLearner(
         model_propensity=LogisticRegression(C=0.1),
-        model_regression=_trees(),
+        model_regression=trees(),
         random_state=0,
     )
     learner.fit(trial.harm_cny(), trial.premium, X=trial.x)
@@ -108,7 +111,7 @@ def _econml_forest(trial: Trial) -> Callable[[np.ndarray], np.ndarray]:
     from sklearn.linear_model import LogisticRegression
 
     learner = CausalForestDML(
-        model_y=_trees(),
+        model_y=trees(),
         model_t=LogisticRegression(C=0.1),
         discrete_treatment=True,
         n_estimators=200,
@@ -123,7 +126,7 @@ def _causalml_x(trial: Trial) -> Callable[[np.ndarray], np.ndarray]:
     """CausalML's X-learner of boosted trees, with the propensities of the nights."""
     from causalml.inference.meta import BaseXRegressor
 
-    learner = BaseXRegressor(learner=_trees())
+    learner = BaseXRegressor(learner=trees())
     learner.fit(X=trial.x, treatment=trial.premium, y=trial.harm_cny(), p=trial.chance)
     mean = trial.chance.mean()
     return lambda x: -learner.predict(X=x, p=np.full(len(x), mean)).ravel()
@@ -137,7 +140,7 @@ def _sklift_two(trial: Trial) -> Callable[[np.ndarray], np.ndarray]:
 
     fits = {}
     for harm, happened in trial.harms.items():
-        fits[harm] = TwoModels(_classes(), _classes(), method="ddr_control")
+        fits[harm] = TwoModels(classes(), classes(), method="ddr_control")
         fits[harm].fit(trial.x, happened, trial.premium)
     return lambda x: -sum(COSTS[harm] * fit.predict(x) for harm, fit in fits.items())
 

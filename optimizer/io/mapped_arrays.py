@@ -166,6 +166,7 @@ class Gathered(Generic[Record]):
         self._parts.append(record)
         names = _names(record)
         self._num_bytes += bytes_of(record, names)
+        # From the first record beyond the limit on, every one goes on to the files.
         if self._room is not None and self._num_bytes > self._room:
             self._move(names)
 
@@ -199,8 +200,6 @@ class Gathered(Generic[Record]):
         if not self._files:
             return join(self._parts)
         assert self._like is not None
-        if self._parts:
-            self._move(_names(self._like))
         found = {}
         with _told(self._num_bytes):
             for name, file in self._files.items():

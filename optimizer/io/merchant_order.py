@@ -8,6 +8,7 @@ common: a number. Where eight bytes do not decide, the text does.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -154,9 +155,7 @@ def _by_disk(
             path.unlink()
             yield from (block for _, block in _split(rows, block_of))
     finally:
-        for path in scratch.iterdir():
-            path.unlink()
-        scratch.rmdir()
+        shutil.rmtree(scratch, ignore_errors=True)  # a fault before this one is told
 
 
 def sorted_block(block: pl.DataFrame) -> pl.DataFrame:

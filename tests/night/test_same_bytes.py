@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import tempfile
+import mmap
 
+import numpy as np
 import pytest
 
 from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import EVERY_NIGHT
 from optimizer.io import merchant_order, read
+from optimizer.night import api
 from tests.support.small_night import SmallNight, snapshot
 
 
@@ -71,21 +73,47 @@ def test_blocks_of_any_size_change_no_byte(
     assert after == before
 
 
-@pytest.mark.parametrize("memory_gb", [0.0002, 0.002])
+def is_mapped(array: object) -> bool:
+    """Whether an array, or what it is a part of, is on the pages of a file."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return isinstance(getattr(array, "obj", None), mmap.mmap)
+
+
+@pytest.mark.parametrize("memory_gb", [0.0002, 0.02])
 def test_a_limit_of_memory_changes_no_byte(
     published: SmallNight, monkeypatch: pytest.MonkeyPatch, memory_gb: float
 ):
-    """With orders, outcomes and names in files, the tables are the same bytes."""
-    tables, moved = table_bytes(published), []
-    file = tempfile.TemporaryFile
-    monkeypatch.setattr(
-        tempfile, "TemporaryFile", lambda **given: moved.append(1) or file(**given)
-    )
+    """
+    With margins, outcomes and the orders' names in files, read 97 rows at a time, the
+    tables are the same bytes; with more room nothing goes there.
+    """
+    tables, nights, by_disk = table_bytes(published), [], []
+    certified, partition = api.certified, merchant_order._by_disk
+    batches = read.read_batches.__defaults__
+    monkeypatch.setattr(read.read_batches, "__defaults__", (batches[0], 97))
     monkeypatch.setattr(merchant_order, "BLOCK_ROWS", 150)
+    monkeypatch.setattr(
+        api, "certified", lambda *given: nights.append(certified(*given)) or nights[0]
+    )
+    monkeypatch.setattr(
+        merchant_order,
+        "_by_disk",
+        lambda *given: by_disk.append(1) or partition(*given),
+    )
     published.configure(solver={"memory_gb": memory_gb})
     published.run(is_forced=True)
     assert table_bytes(published) == tables
-    assert bool(moved) == (memory_gb == 0.0002)
+    (night,) = nights
+    arrays = (
+        night.problem.option_saving,
+        night.outcomes.saving,
+        night.outcomes.reason,
+        night.margins.order.low,
+    )
+    is_small = memory_gb == 0.0002
+    assert [*map(is_mapped, arrays)] == [is_small] * len(arrays)
+    assert bool(by_disk) == is_small
 
 
 def test_small_batches_and_many_threads_change_no_byte(
