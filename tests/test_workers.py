@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 ROOMS = sorted(path.parent.name for path in (ROOT / "optimizer").glob("*/__init__.py"))
 FEWEST = 3
 #: Files that start Java in their own process, and use no server of the others.
-ALONE = {"tests/spark/test_golden_engines.py"}
+ALONE = {"tests/spark/test_golden_engines.py", "tests/spark/test_far_nights.py"}
 
 
 def test_all_tests_of_a_server_share_a_worker(request: pytest.FixtureRequest) -> None:

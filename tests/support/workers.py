@@ -35,6 +35,7 @@ SERVERS = {
 #: Files that take a minute of CPU or more: begun late, they would end alone.
 LONGEST = (
     "tests/spark/test_golden_engines.py",
+    "tests/spark/test_far_nights.py",
     "tests/verify/test_forgeries.py",
     "tests/solvers/test_packing.py",
     "tests/test_campaigns.py",
