@@ -42,7 +42,11 @@ from optimizer.explain.tables import (
     rows_table,
 )
 from optimizer.io.ahead import made_ahead
-from optimizer.io.merchant_order import count_blocks, merchant_blocks, sorted_block
+from optimizer.io.merchant_order import (
+    block_parts,
+    count_blocks,
+    merchant_blocks,
+)
 from optimizer.io.order_keys import order_keys
 
 if TYPE_CHECKING:
@@ -55,6 +59,7 @@ if TYPE_CHECKING:
     from optimizer.build.assemble import Names
     from optimizer.contracts.columns import Table
     from optimizer.explain.certified_night import CertifiedNight
+    from optimizer.io.merchant_order import BlockPart
 
 Given = TypeVar("Given")
 
@@ -93,7 +98,7 @@ def night_tables(night: CertifiedNight) -> dict[str, pl.DataFrame]:
 def sorted_decisions(
     night: CertifiedNight,
     scratch: Path,
-    made: dict[str, list[pl.DataFrame]],
+    made: dict[str, Iterable[pl.DataFrame]],
     room: int | None = None,
 ) -> Iterator[pl.DataFrame]:
     """
@@ -106,17 +111,17 @@ def sorted_decisions(
     scratch
         A folder that does not exist; made where the night is large, and removed.
     made
-        Takes what is made of the decisions as they go by, by file name; complete when
-        the last ones are taken.
+        Takes what is made of the decisions as they go by, by file name, each to be
+        taken once; complete when the last ones are taken.
     room
-        Bytes that the orders' names may take in memory; beyond them they go to the
-        disk. ``None``: as is usual.
+        Bytes that the orders' names, or their keys, may take in memory; beyond them
+        they go to the disk. ``None``: as is usual.
 
     Yields
     ------
     pl.DataFrame
-        The columns of the decisions table, ``region_id``, ``lane`` and ``load``; all
-        rows of a merchant in one of them.
+        The columns of the decisions table, ``region_id``, ``lane`` and ``load``; a
+        large merchant's rows in several of them.
     """
     names, outcomes = night.names, night.outcomes
     frames: Iterable[pl.DataFrame] = night.named()
@@ -126,16 +131,16 @@ def sorted_decisions(
         frames = (with_outcomes(frame, outcomes) for frame in frames)
     blocks = merchant_blocks(frames, names.row_merchant, scratch, room)
 
-    def decide(block: pl.DataFrame) -> pl.DataFrame:
-        block = sorted_block(block)
+    def decide(part: BlockPart) -> pl.DataFrame:
+        rows = part.sorted_rows()
         if room is None:
-            return decisions_table(block, outcomes, names)
-        return decisions_table(block, outcomes_of(block), names, np.arange(len(block)))
+            return decisions_table(rows, outcomes, names)
+        return decisions_table(rows, outcomes_of(rows), names, np.arange(len(rows)))
 
-    # A merchant is whole in its block, and may be millions of rows: within a limit of
-    # memory one block is made at a time.
+    # Within a limit of memory one part is made at a time.
     num_blocks = count_blocks(len(names.status)) if room is None else 1
-    yield from published_decisions(decide, blocks, num_blocks, names, made)
+    parts = block_parts(blocks)
+    yield from published_decisions(decide, parts, num_blocks, names, made, room)
 
 
 def published_decisions(
@@ -143,10 +148,11 @@ def published_decisions(
     blocks: Iterable[Given],
     num_blocks: int,
     names: Names,
-    made: dict[str, list[pl.DataFrame]],
+    made: dict[str, Iterable[pl.DataFrame]],
+    room: int | None = None,
 ) -> Iterator[pl.DataFrame]:
     """
-    Decisions of blocks of whole merchants, and what is published of each.
+    Decisions of blocks of merchants, and what is published of each.
 
     Parameters
     ----------
@@ -154,12 +160,12 @@ def published_decisions(
         Gives the decisions of a block, by merchant and ``order_id``, with
         ``region_id``, ``lane`` and ``load``; called in threads.
     blocks
-        In the order of their merchants.
+        In the order of their merchants; one may go on in the next block.
     num_blocks
         How many there are, about.
     names
         With the places of the lanes.
-    made
+    made, room
         As of :func:`sorted_decisions`.
 
     Yields
@@ -167,19 +173,18 @@ def published_decisions(
     pl.DataFrame
         As of :func:`sorted_decisions`.
     """
-    made |= {table.file: [] for table in (*OF_DECISIONS, *OF_ROWS)}
-    index = RowIndex()
+    of_blocks: dict[str, list[pl.DataFrame]] = {t.file: [] for t in OF_DECISIONS}
+    index = RowIndex(room)
 
     def of_block(block: Given) -> _DecidedBlock:
         return _with_made(decide(block), names)
 
     for block in made_ahead(of_block, blocks, num_blocks):
         for file, frame in block.made.items():
-            made[file].append(frame)
+            of_blocks[file].append(frame)
         index.add(block.decisions, block.keys)
         yield block.decisions
-    for table, make in OF_ROWS.items():
-        made[table.file].extend(make(index))
+    made |= of_blocks | {table.file: make(index) for table, make in OF_ROWS.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from optimizer.contracts.tables import MERCHANT_INDEX, ORDER_INDEX
 from optimizer.io.ahead import made_ahead
+from optimizer.io.mapped_arrays import Gathered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,17 +22,32 @@ if TYPE_CHECKING:
 _SORTED_ROWS = 1_000_000
 
 
-class RowIndex:
-    """Takes the decisions as they go by, and gives the two indexes of their rows."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Keys:
+    """``(num_rows,) uint64``: of the orders of some rows."""
 
-    def __init__(self) -> None:
-        self._keys: list[NDArray[np.uint64]] = []
+    keys: NDArray[np.uint64]
+
+
+class RowIndex:
+    """
+    Takes the decisions as they go by, and gives the two indexes of their rows.
+
+    Parameters
+    ----------
+    room
+        Bytes that keys may take in memory; beyond them they go into a file. ``None``:
+        as many as they like.
+    """
+
+    def __init__(self, room: int | None = None) -> None:
+        self._keys: Gathered[_Keys] = Gathered(room)
         self._merchants: list[pl.DataFrame] = []
         self._num_rows = 0
 
     def add(self, decisions: pl.DataFrame, keys: NDArray[np.uint64]) -> None:
         """
-        Take more rows; a merchant's rows are all in one call.
+        Take more rows; a merchant's may go on in the next call.
 
         Parameters
         ----------
@@ -54,22 +71,25 @@ class RowIndex:
                 schema=MERCHANT_INDEX.schema,
             )
         )
-        self._keys.append(keys)
+        self._keys.append(_Keys(keys))
         self._num_rows += len(decisions)
 
     def merchants(self) -> pl.DataFrame:
         """The first row and the number of rows of each merchant, by ``merchant_id``."""
         import polars as pl
 
-        return pl.concat([pl.DataFrame(schema=MERCHANT_INDEX.schema), *self._merchants])
+        parts = [pl.DataFrame(schema=MERCHANT_INDEX.schema), *self._merchants]
+        by_merchant = pl.concat(parts).group_by("merchant_id", maintain_order=True)
+        return by_merchant.agg(pl.first("first_row"), pl.sum("num_rows"))
 
     def orders(self) -> Iterator[pl.DataFrame]:
         """
-        The row of each order, by key, in pieces.
+        The row of each order, by key, in pieces; asked for once, when all are there.
 
         Two orders may share a key: then both rows are there, the first one first.
         """
-        keys = np.concatenate([np.zeros(0, np.uint64), *self._keys])
+        self._keys.append(_Keys(np.zeros(0, np.uint64)))
+        keys = self._keys.joined().keys
         num_parts = max(1, len(keys) // _SORTED_ROWS)
         part = partial(_sorted_part, keys, _rows_by_part(keys, num_parts))
         yield from made_ahead(part, range(num_parts), num_parts)

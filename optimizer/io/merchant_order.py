@@ -9,6 +9,7 @@ common: a number. Where eight bytes do not decide, the text does.
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 #: Rows in a block, about; a merchant with more has a block of its own.
 BLOCK_ROWS = 131_072
+#: Rows of a merchant that are decided together: more come in several parts. They are
+#: whole pieces of what the evidence hashes.
+PART_ROWS = 16 * 65_536
 #: Rows that are held in memory until their block is whole; more go to the disk.
 MOST_IN_MEMORY = 20_000_000
 #: What the names of a row take in memory, about, and their sorted copy.
@@ -116,9 +120,12 @@ def _split(
     import polars as pl
 
     block = block_of[frame["merchant"].to_numpy()]
-    order = np.argsort(block.astype(np.uint16), kind="stable")
-    sorted_frame = frame[pl.Series(order.astype(np.uint32))]
     counts = np.bincount(block)
+    sorted_frame = frame
+    if np.count_nonzero(counts) > 1:
+        order = np.argsort(block.astype(np.uint16), kind="stable")
+        sorted_frame = frame[pl.Series(order.astype(np.uint32))]
+    del frame
     at = 0
     for number in np.flatnonzero(counts).tolist():
         yield number, sorted_frame[at : at + int(counts[number])]
@@ -151,11 +158,79 @@ def _by_disk(
             writer.close()
         for number in sorted(writers):
             path = scratch / f"{number:06}.arrows"
-            rows = pl.read_ipc_stream(path)
-            path.unlink()
-            yield from (block for _, block in _split(rows, block_of))
+            with path.open("rb") as opened:
+                path.unlink()
+                blocks = _split(pl.read_ipc_stream(opened), block_of)
+                yield from (block for _, block in blocks)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)  # a fault before this one is told
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockPart:
+    """
+    Rows of a block that are decided together.
+
+    Attributes
+    ----------
+    block
+        Not sorted.
+    order
+        ``(n,) uint32``: rows of the part, in order; ``None``: the whole block, whose
+        order is not known yet.
+    """
+
+    block: pl.DataFrame
+    order: NDArray[np.uint32] | None = None
+
+    def sorted_rows(self) -> pl.DataFrame:
+        """The rows by ``merchant`` and ``order_id``."""
+        import polars as pl
+
+        if self.order is None:
+            return sorted_block(self.block)
+        return self.block[pl.Series(self.order)]
+
+
+def block_parts(blocks: Iterable[pl.DataFrame]) -> Iterator[BlockPart]:
+    """
+    Divide blocks whose rows are too many to be decided at once.
+
+    Parameters
+    ----------
+    blocks
+        With ``merchant`` and ``order_id``.
+
+    Yields
+    ------
+    BlockPart
+        Of a merchant with more than :data:`PART_ROWS` rows so many in each but the
+        last.
+    """
+    for block in blocks:
+        if len(block) <= PART_ROWS:
+            yield BlockPart(block)
+            continue
+        whole = block.rechunk()
+        del block
+        order = sorted_order(whole)
+        yield from (BlockPart(whole, order[cut]) for cut in _cuts(whole))
+
+
+def _cuts(block: pl.DataFrame) -> Iterator[slice]:
+    """Merchants that are not large together; each large one by itself, in parts."""
+    merchant = block["merchant"].to_numpy()
+    begin = first = 0
+    for last in np.cumsum(np.bincount(merchant - merchant.min())).tolist():
+        if last - first > PART_ROWS:
+            if begin < first:
+                yield slice(begin, first)
+            for at in range(first, last, PART_ROWS):
+                yield slice(at, min(at + PART_ROWS, last))
+            begin = last
+        first = last
+    if begin < first:
+        yield slice(begin, first)
 
 
 def sorted_block(block: pl.DataFrame) -> pl.DataFrame:
@@ -174,6 +249,13 @@ def sorted_block(block: pl.DataFrame) -> pl.DataFrame:
     if len(block) == 0:
         return block
     block = block.rechunk()  # rows are taken from all over: one piece is much faster
+    return block[pl.Series(sorted_order(block))]
+
+
+def sorted_order(block: pl.DataFrame) -> NDArray[np.uint32]:
+    """``(n,) uint32``: rows of a block by merchant and order id; at least one row."""
+    import polars as pl
+
     merchant = block["merchant"].to_numpy()
     first = int(merchant.min())
     local = merchant.astype(np.int64) - first
@@ -190,7 +272,7 @@ def sorted_block(block: pl.DataFrame) -> pl.DataFrame:
         names = block.select("merchant", "order_id")[pl.Series(doubted)]
         ranks = names.select(pl.arg_sort_by("merchant", "order_id")).to_series()
         order[in_doubt] = doubted[ranks.to_numpy()]
-    return block[pl.Series(order.astype(np.uint32))]
+    return order.astype(np.uint32)
 
 
 def _words(block: pl.DataFrame, local: NDArray[np.int64]) -> NDArray[np.uint64]:

@@ -27,7 +27,7 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -49,6 +49,8 @@ HASHED = tuple(name for name in DECISIONS.column_names if name != "merchant_id")
 _MISSING_NUMBER, _MISSING_FLAG, _MISSING_TEXT = -(1 << 63), 255, (1 << 32) - 1
 #: Records that are filled in at a time: so many stay in the processor's cache.
 _CACHED_ROWS = 8_192
+#: Pieces of a merchant that wait for the rest of its rows, at most.
+_WAITING_PIECES = 16
 #: Frames whose hashes are not done; more would fill the memory.
 _MOST_OPEN = 3
 
@@ -103,6 +105,14 @@ def _record_type(kind: Any) -> str:
     return {pl.String: ">u4", pl.Boolean: "u1"}.get(kind.base_type(), ">i8")
 
 
+class _Run(NamedTuple):
+    """Rows of a merchant that stand together, and the hashes of their pieces."""
+
+    merchant_id: str
+    num_rows: int
+    pieces: list[bytes]
+
+
 def merchant_leaves(frame: pl.DataFrame) -> list[bytes]:
     """
     Leaves of decisions, in their order.
@@ -112,19 +122,23 @@ def merchant_leaves(frame: pl.DataFrame) -> list[bytes]:
     frame
         All decisions of some merchants, one merchant after the other.
     """
+    return [leaf_hash(*run) for run in _runs(frame)]
+
+
+def _runs(frame: pl.DataFrame) -> list[_Run]:
     if len(frame) == 0:
         return []
     form, runs = _form(frame), frame["merchant_id"].rle().struct.unnest()
-    leaves, first = [], 0
+    found, first = [], 0
     for num_rows, merchant_id in runs.select("len", "value").iter_rows():
         last = first + num_rows
         pieces = [
             form.piece_hash(at, min(at + ROWS_IN_PIECE, last))
             for at in range(first, last, ROWS_IN_PIECE)
         ]
-        leaves.append(leaf_hash(merchant_id, num_rows, pieces))
+        found.append(_Run(merchant_id, num_rows, pieces))
         first = last
-    return leaves
+    return found
 
 
 def leaf_hash(merchant_id: str, num_rows: int, pieces: Sequence[bytes]) -> bytes:
@@ -156,23 +170,58 @@ class Leaves:
 
     num_rows: int = 0
     _done: list[bytes] = field(default_factory=list)
-    _open: list[Future[list[bytes]]] = field(default_factory=list)
+    _last: _Run | None = None
+    _open: list[Future[list[_Run]]] = field(default_factory=list)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
 
     def add(self, frame: pl.DataFrame) -> None:
-        """Take more rows, in order; all of a merchant's in one call."""
-        self._open.append(self._pool.submit(merchant_leaves, frame))
+        """
+        Take more rows, in order.
+
+        A merchant may go on in the next call, after whole pieces of
+        :data:`ROWS_IN_PIECE` rows.
+        """
+        self._open.append(self._pool.submit(_runs, frame))
         self.num_rows += len(frame)
         if len(self._open) > _MOST_OPEN:
-            self._done += self._open.pop(0).result()
+            self._take(self._open.pop(0).result())
+
+    def _take(self, runs: list[_Run]) -> None:
+        """Add what is hashed, and make leaves of merchants that are complete."""
+        for run in runs:
+            last = self._last
+            if last is not None and last.merchant_id == run.merchant_id:
+                if last.num_rows % ROWS_IN_PIECE:
+                    raise ValueError(f"{run.merchant_id}: parted within a piece")
+                num_rows = last.num_rows + run.num_rows
+                run = _Run(run.merchant_id, num_rows, last.pieces + run.pieces)
+            elif last is not None:
+                self._done.append(leaf_hash(*last))
+            self._last = run
 
     def close(self) -> list[bytes]:
         """All leaves."""
         for late in self._open:
-            self._done += late.result()
+            self._take(late.result())
         self._open.clear()
         self._pool.shutdown()
+        if self._last is not None:
+            self._done.append(leaf_hash(*self._last))
+            self._last = None
         return self._done
+
+
+def _whole_pieces(left: list[pl.DataFrame], leaves: Leaves) -> list[pl.DataFrame]:
+    """Hash what is long enough of the rows of a merchant that goes on; what is left."""
+    import polars as pl
+
+    num_rows = sum(map(len, left))
+    if num_rows <= _WAITING_PIECES * ROWS_IN_PIECE:
+        return left
+    cut = (num_rows - 1) // ROWS_IN_PIECE * ROWS_IN_PIECE
+    whole = pl.concat(left)
+    leaves.add(whole[:cut])
+    return [whole[cut:]]
 
 
 def leaves_of(frames: Iterable[pl.DataFrame]) -> Leaves:
@@ -189,7 +238,7 @@ def leaves_of(frames: Iterable[pl.DataFrame]) -> Leaves:
             leaves.add(pl.concat([*left, frame[:ends]]))
             left = [frame[ends:]]
         elif left:
-            left.append(frame)
+            left = _whole_pieces([*left, frame], leaves)
         else:
             begins = int(frame["merchant_id"].search_sorted(last))
             if begins:

@@ -93,7 +93,9 @@ class Contents:
         Finds what the written folder says that its own tables do not.
     """
 
-    decisions: Callable[[Path, dict[str, list[pl.DataFrame]]], Iterator[pl.DataFrame]]
+    decisions: Callable[
+        [Path, dict[str, Iterable[pl.DataFrame]]], Iterator[pl.DataFrame]
+    ]
     tables: Mapping[str, pl.DataFrame]
     audit_text: Callable[[Mapping[str, Any]], str]
     told: Callable[[Path], Mapping[str, Any]] = lambda _: {}
@@ -354,7 +356,7 @@ def _write_tables(
 
     none = pl.DataFrame(schema=DECISIONS.schema | {"region_id": pl.String})
     leaves, chosen = Leaves(), [recommended(none)]
-    made: dict[str, list[pl.DataFrame]] = {}
+    made: dict[str, Iterable[pl.DataFrame]] = {}
 
     def decisions() -> Iterator[pl.DataFrame]:
         for batch in contents.decisions(staging / _SCRATCH, made):

@@ -350,7 +350,7 @@ def _deliveries(claims: RunClaims, config: Config) -> ClosedParcels | None:
 
 def _false_tables(night: CertifiedNight, published: Published) -> list[str]:
     """Published tables that differ from what plan and prices imply."""
-    made: dict[str, list[pl.DataFrame]] = {}
+    made: dict[str, Iterable[pl.DataFrame]] = {}
     with TemporaryDirectory(prefix="optimizer-verify-") as folder:
         decisions = sorted_decisions(night, Path(folder) / "scratch", made)
         found = differences(DECISIONS.file, published.decisions(), decisions)

@@ -27,7 +27,7 @@ from optimizer.spark.write import cluster_errors
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import ExitStack
     from pathlib import Path
 
@@ -153,7 +153,7 @@ def _contents(
 
 
 def _decisions(
-    night: SparkNight, _: Path, made: dict[str, list[pl.DataFrame]]
+    night: SparkNight, _: Path, made: dict[str, Iterable[pl.DataFrame]]
 ) -> Iterator[pl.DataFrame]:
     """
     Every order's decision, by ``merchant_id`` and ``order_id``.

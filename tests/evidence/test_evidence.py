@@ -106,6 +106,24 @@ def documented_leaf() -> Callable[[str, list[dict]], str]:
     return known["leaf"]
 
 
+def test_a_merchant_may_come_in_whole_pieces_and_in_no_others(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Its leaf is that of all its rows; one that is parted elsewhere is refused."""
+    monkeypatch.setattr(merkle, "ROWS_IN_PIECE", 4)
+    frame = decisions_of([3, 11, 2])
+    whole = merkle.leaves_of([frame]).close()
+    for ends, is_parted_within in (([0, 7, 11, 16], False), ([0, 6, 16], True)):
+        leaves = merkle.Leaves()
+        for first, last in pairwise(ends):
+            leaves.add(frame[first:last])
+        if is_parted_within:
+            with pytest.raises(ValueError, match="m1: parted within a piece"):
+                leaves.close()
+        else:
+            assert leaves.close() == whole == merkle.merchant_leaves(frame)
+
+
 @pytest.mark.parametrize("sizes", [[1], [3, 1], [5, 9, 2, 1, 7], [4] * 8])
 def test_a_merchants_rows_prove_themselves_and_no_other_rows_do(
     sizes: list[int], monkeypatch: pytest.MonkeyPatch
@@ -124,7 +142,9 @@ def test_a_merchants_rows_prove_themselves_and_no_other_rows_do(
         assert told(part["merchant_id"][0], part.to_dicts()) == leaf.hex()
     for width in (1, 3, 5, len(frame)):
         cut = [frame[at : at + width] for at in range(0, len(frame), width)]
-        assert merkle.leaves_of(cut).close() == leaves
+        for waiting in (0, 1, 16):
+            monkeypatch.setattr(merkle, "_WAITING_PIECES", waiting)
+            assert merkle.leaves_of(cut).close() == leaves
     root = plain_root(leaves).hex()
     assert merkle.root_of(leaves).hex() == root
     columns = list(DECISIONS.column_names)

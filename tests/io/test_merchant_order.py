@@ -10,7 +10,8 @@ import pytest
 
 from optimizer.io import merchant_order
 from optimizer.io.ahead import made_ahead
-from optimizer.io.merchant_order import merchant_blocks, sorted_block
+from optimizer.io.merchant_order import block_parts, merchant_blocks, sorted_block
+from optimizer.night.merkle import ROWS_IN_PIECE
 
 #: Ids that eight bytes behind what they have in common do not tell apart, and others.
 FORMS = {
@@ -67,6 +68,36 @@ def test_blocks_are_one_table_by_merchant_and_order_id(
         assert sum(map(len, merchants)) == len(set[int]().union(*merchants))
         assert len(blocks) > 2 or size == 10_000
         assert not scratch.exists()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_large_merchant_comes_in_parts_of_one_size(
+    monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """Only its last part is smaller, and it shares none; the rows are those of all."""
+    monkeypatch.setattr(merchant_order, "PART_ROWS", 100)
+    whole = night_of(form, 1_000, 9)
+    blocks = [
+        whole,
+        whole.filter(pl.col("merchant") == 0),
+        whole.filter(pl.col("merchant") > 0)[:60],
+        whole.clear(),
+        whole.with_columns(merchant=9 - pl.col("merchant")),
+    ]
+    for block in blocks:
+        parts = [part.sorted_rows() for part in block_parts([block])]
+        expected = block.sort("merchant", pl.col("order_id"))
+        assert pl.concat(parts).equals(expected)
+        counts = block["merchant"].value_counts()
+        for merchant in counts.filter(pl.col("count") > 100)["merchant"]:
+            of_it = [part for part in parts if merchant in part["merchant"]]
+            assert all(part["merchant"].n_unique() == 1 for part in of_it)
+            assert {len(part) for part in of_it[:-1]} == {100}
+
+
+def test_parts_are_whole_pieces_of_the_evidence() -> None:
+    """What is hashed together is decided together."""
+    assert merchant_order.PART_ROWS % ROWS_IN_PIECE == 0
 
 
 def test_a_reader_that_stops_leaves_nothing_behind(
