@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import mmap
+from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import EVERY_NIGHT
+from optimizer.explain import makers
 from optimizer.io import merchant_order, read
-from optimizer.night import api
+from optimizer.night import api, merkle
+from optimizer.verify import premises
 from tests.support.small_night import SmallNight, snapshot
 
 
@@ -71,6 +75,33 @@ def test_blocks_of_any_size_change_no_byte(
         "evidence.txt": (published.run_dir / "evidence.txt").read_bytes()
     }
     assert after == before
+
+
+def test_large_merchants_in_parts_change_no_byte(
+    published: SmallNight, monkeypatch: pytest.MonkeyPatch
+):
+    """Decided 64 rows at a time, merchants have the same rows, places and hashes."""
+    monkeypatch.setattr(merkle, "ROWS_IN_PIECE", 32)
+    monkeypatch.setattr(premises, "_ROWS_IN_PIECE", 32)
+    monkeypatch.setattr(merchant_order, "BLOCK_ROWS", 150)
+    decided, found = [], []
+    decide = makers.decisions_table
+
+    def watched(rows: pl.DataFrame, *others: Any) -> pl.DataFrame:
+        decided.append(len(rows))
+        return decide(rows, *others)
+
+    monkeypatch.setattr(makers, "decisions_table", watched)
+    for part_rows in (merchant_order.PART_ROWS, 64):
+        monkeypatch.setattr(merchant_order, "PART_ROWS", part_rows)
+        decided.clear()
+        shuffle(published, part_rows)
+        published.run(is_forced=True)
+        text = (published.run_dir / "evidence.txt").read_bytes()
+        found.append(table_bytes(published) | {"evidence.txt": text})
+        assert (decided.count(64) > 9) == (part_rows == 64)
+        assert sum(decided) == 2_000
+    assert found[0] == found[1]
 
 
 def is_mapped(array: object) -> bool:
