@@ -23,15 +23,16 @@ from tests.support.workers import (
 ROOT = Path(__file__).parents[1]
 ROOMS = sorted(path.parent.name for path in (ROOT / "optimizer").glob("*/__init__.py"))
 FEWEST = 3
-#: Files that start Java in their own process, and use no server of the others.
-ALONE = {"tests/spark/test_golden_engines.py", "tests/spark/test_far_nights.py"}
+#: What may have a server of its own, and uses none of the others.
+ALONE = {"java": {"java", "java alone"}}
 
 
 def test_all_tests_of_a_server_share_a_worker(request: pytest.FixtureRequest) -> None:
     """Of the tests that were collected, those that need a server are in its group."""
     for item in request.session.items:
         for server in SERVERS.keys() & set(needed_by(item)):
-            assert group_of(item.nodeid) in {server, *ALONE}, item.nodeid
+            groups = ALONE.get(server, {server})
+            assert group_of(item.nodeid) in groups, item.nodeid
 
 
 @dataclass(frozen=True)

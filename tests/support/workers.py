@@ -24,6 +24,11 @@ SERVERS = {
         "tests/spark/test_drivers.py",
         "tests/spark/test_files.py",
     ),
+    # In the tests' own process, which starts Java once for all its sessions.
+    "java alone": (
+        "tests/spark/test_golden_engines.py",
+        "tests/spark/test_far_nights.py",
+    ),
     "postgresql": (
         "tests/io/sources/",
         "tests/night/test_state.py",
@@ -34,8 +39,6 @@ SERVERS = {
 }
 #: Files that take a minute of CPU or more: begun late, they would end alone.
 LONGEST = (
-    "tests/spark/test_golden_engines.py",
-    "tests/spark/test_far_nights.py",
     "tests/verify/test_forgeries.py",
     "tests/solvers/test_packing.py",
     "tests/test_campaigns.py",
