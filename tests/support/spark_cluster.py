@@ -15,8 +15,12 @@ import pytest
 from tests.support.processes import free_port, start, stop, wait_for
 
 REPOSITORY = Path(__file__).parents[2]
-#: Nights of the tests are over before what the second compiler makes would pay.
-JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+#: Nights of the tests are over before what the second compiler makes would pay, and
+#: each process reads thousands of classes, which are Spark's own.
+JVM = (
+    "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC "
+    "-XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
+)
 
 
 #: Of a session in one process.
@@ -79,6 +83,9 @@ class Cluster:
             "spark.executor.extraJavaOptions": f"-Dcluster={self.folder} {JVM}",
             "spark.driver.extraJavaOptions": JVM,
             "spark.locality.wait": "0",
+            # Java made for a query does not pay here; sessions in one process make it.
+            "spark.sql.codegen.wholeStage": "false",
+            "spark.sql.codegen.factoryMode": "NO_CODEGEN",
             "spark.task.maxFailures": "8",
             "spark.network.timeout": "60s",
             "spark.executor.heartbeatInterval": "5s",
