@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from benchmarks.visible_columns import COSTS
 from benchmarks.worlds import (
-    COSTS,
     PREMIUM,
     SETTINGS,
     Platform,

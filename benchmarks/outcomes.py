@@ -30,15 +30,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmarks import hillstrom, intervals, worlds
+from benchmarks import hillstrom, intervals, worlds, worlds_tables
 
 HERE = Path(__file__).parent
 PAGE = HERE / "learning.md"
 #: Tables of the page, each from its own file of repetitions.
 TABLES = {
-    "worlds": worlds.table,
-    "larger": worlds.table,
-    "drifting": worlds.table,
+    "worlds": worlds_tables.table,
+    "larger": worlds_tables.table,
+    "drifting": worlds_tables.table,
     "intervals": intervals.table,
     "hillstrom": hillstrom.results,
 }

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 LEFT_OUT = ("null", "delayed-null", "drift", "spill-over")
 #: What is asked of a promise, as a share of what was realised.
 ASKED = (0.9, 1.1)
+#: After so many nights of the twenty a promise is judged, too.
+HALFWAY = "12"
 
 
 def shares(
@@ -41,9 +43,10 @@ def shares(
     dict
         ``promised``: of the nights to come, by the model, over what they realise;
         ``measured``: of the nights that were, by the experiment, over the truth;
-        ``both``: the mean of the two. Each ``(n,) float64``.
+        ``both``: the mean of the two; ``halfway``: promised after twelve nights, of
+        the platforms that were judged then. Each ``(n,) float64``.
     """
-    promised, measured = [], []
+    promised, measured, halfway = [], [], []
     for row in rows:
         if row["world"] in LEFT_OUT:
             continue
@@ -54,9 +57,12 @@ def shares(
             for name in ("estimate", "true")
         )
         promised.append(judged["promised_cny"] / judged["realised_cny"])
+        if then := row["judged"].get(HALFWAY):
+            halfway.append(then["promised_cny"] / then["realised_cny"])
         measured.append(told / true)
     found = {"promised": np.array(promised), "measured": np.array(measured)}
-    return found | {"both": (found["promised"] + found["measured"]) / 2}
+    found["both"] = (found["promised"] + found["measured"]) / 2
+    return found | {"halfway": np.array(halfway)}
 
 
 def table(rows: list[dict[str, Any]], costs: dict[str, float]) -> Iterator[str]:
@@ -78,6 +84,7 @@ def table(rows: list[dict[str, Any]], costs: dict[str, float]) -> Iterator[str]:
         "promised": "promised by the model",
         "measured": "measured by the experiment",
         "both": "the mean of both",
+        "halfway": "promised by the model after 12 nights",
     }
     yield (
         "| of what the plan realises | between 0.9 and 1.1 | mean | least and most "

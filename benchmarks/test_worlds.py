@@ -12,7 +12,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks import hillstrom, intervals, outcomes, uplift_peers, worlds
+from benchmarks import (
+    hillstrom,
+    intervals,
+    outcomes,
+    uplift_peers,
+    worlds,
+    worlds_tables,
+)
 from optimizer.simulate.dates import START
 
 SIZES = {"num_orders": 800, "num_merchants": 4}
@@ -27,7 +34,7 @@ def finished() -> dict[str, object]:
 def test_a_repetition_has_every_rule_and_none_beats_the_truth(finished):
     """All rules are there; where premium does nothing, every one loses its fees."""
     net = finished["judged"]["1"]["net_cny"]
-    rules = {"learned", *worlds.PEERS, "columns", "truth"}
+    rules = {"learned", *worlds_tables.PEERS, "columns", "truth"}
     assert set(net) == rules
     assert net["truth"] == 0
     assert max(net.values()) == 0
@@ -75,7 +82,7 @@ def test_the_truth_is_the_best_plan_and_full_stations_cost():
 
 def record(seed: int, learned: float) -> dict[str, object]:
     """A repetition whose figures are known."""
-    net = dict.fromkeys(worlds.PEERS, 50.0) | {"learned": learned}
+    net = dict.fromkeys(worlds_tables.PEERS, 50.0) | {"learned": learned}
     net |= {"columns": 100.0, "truth": 200.0, "ridge": 80.0}
     judged = {"net_cny": net, "promised_cny": 60.0, "realised_cny": 50.0}
     interval = {"low": 0.1, "high": 0.2, "true": 0.15, "estimate": 0.12}
@@ -91,7 +98,7 @@ def record(seed: int, learned: float) -> dict[str, object]:
 
 def test_the_table_says_what_the_records_hold():
     """Ratios, the least of a seed, coverage and wrong signs of two known records."""
-    text = worlds.table([record(1, 70.0), record(2, 90.0)])
+    text = worlds_tables.table([record(1, 70.0), record(2, 90.0)])
     row = next(line for line in text.splitlines() if line.startswith("| `plain` | 2"))
     cells = [cell.strip() for cell in row.split("|")[3:-1]]
     assert cells[0].startswith("0.80 ± ")
@@ -142,7 +149,7 @@ def test_the_tables_beside_libraries_are_of_repetitions_that_had_all_of_them():
     last["net_cny"] = last["net_cny"] | dict.fromkeys(uplift_peers.LEARNERS, 30.0)
     last["qini_cny"] = dict.fromkeys(last["net_cny"], 0.02)
     last["auuc_cny"] = dict.fromkeys(last["net_cny"], 0.07)
-    lines = worlds.table(rows).splitlines()
+    lines = worlds_tables.table(rows).splitlines()
     at = next(n for n, line in enumerate(lines) if "world, CNY a night" in line)
     assert lines[at + 2].startswith("| `plain` | 2 | 27 |")
     at = next(n for n, line in enumerate(lines) if "beside libraries" in line)
@@ -202,7 +209,7 @@ def test_the_least_is_said_where_highest_risk_loses():
     rows = [record(1, 70.0), record(2, 90.0)]
     for row in rows:
         row["judged"]["5"]["net_cny"] |= {"risk": -20.0}
-    text = worlds.table(rows)
+    text = worlds_tables.table(rows)
     row = next(line for line in text.splitlines() if line.startswith("| `plain` | 2"))
     assert row.split("|")[5].strip() == "loss (+30 CNY)"
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.visible_columns import COSTS, OUTCOME_OF, Columns
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -45,8 +47,6 @@ class Trial:
     def __init__(self, history: pl.DataFrame) -> None:
         import polars as pl
 
-        from benchmarks.worlds import OUTCOME_OF, Columns
-
         drawn = pl.col("propensity").fill_null(0).is_between(0, 1, closed="none")
         rows = history.filter(drawn)
         self.columns = Columns(rows) if len(rows) else None
@@ -68,8 +68,6 @@ class Trial:
 
     def harm_cny(self) -> np.ndarray:
         """``(n,) float64``: what happened to each parcel, as money."""
-        from benchmarks.worlds import COSTS
-
         return sum(cost * self.harms[harm] for harm, cost in COSTS.items()) + 0.0
 
 
@@ -135,8 +133,6 @@ def _causalml_x(trial: Trial) -> Callable[[np.ndarray], np.ndarray]:
 def _sklift_two(trial: Trial) -> Callable[[np.ndarray], np.ndarray]:
     """scikit-uplift's two models of boosted trees, one corrected by the other."""
     from sklift.models import TwoModels
-
-    from benchmarks.worlds import COSTS
 
     fits = {}
     for harm, happened in trial.harms.items():

@@ -36,29 +36,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from benchmarks import promises, uplift_peers
+from benchmarks import uplift_peers
+from benchmarks.visible_columns import COSTS, OUTCOME_OF, Columns
+from benchmarks.worlds_tables import NUM_JUDGED, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
 NUM_ORDERS, NUM_MERCHANTS = 4_000, 12
-COSTS = {"complaint": 30.0, "return": 18.0}
 FEE_CNY = 0.8
-OUTCOME_OF = {"complaint": "complaint", "return": "logistics_return"}
 #: Nights after which the learner learns anew, and those after which it is judged.
 LEARN_AFTER = (0, 1, 2, 3, 5, 8, 12, 16, 20)
-JUDGED_AFTER = (5, 20)
-NUM_JUDGED = 3
+JUDGED_AFTER = (5, 12, 20)
 SETTINGS = {
     "holdout": {"share": 0.2, "explore_share": 0.2, "seed": 3},
     "learning": {"prior": {"effect": 0.3}},
 }
 #: Ways to explore.
 WAYS = ("blind", "margin", "thompson", "none")
-PEERS = ("risk", "random", "ridge", "dr")
 PREMIUM = ["complaint_prob_premium", "return_prob_premium"]
-SCORES = ["complaint_prob_standard", "return_prob_standard"]
-WORDS = ("carrier_id", "category_id")
 #: Standard parcels that were not randomised, for peers: so many teach the risk.
 MAX_UNDRAWN = 12_000
 #: Days before the first night, in worlds of delays, of the quiet night that is known by
@@ -66,7 +62,6 @@ MAX_UNDRAWN = 12_000
 QUIET_DAYS, WAIT_DAYS = 60, 45
 #: Worlds whose law depends on the date.
 CHANGING = ("drift", "worsening-carrier")
-NULL = ("null", "delayed-null")
 
 
 def main(words: list[str]) -> None:
@@ -489,67 +484,6 @@ def valued(night: Any, worth: np.ndarray) -> tuple[Any, pl.DataFrame]:
     return replace(night, merchants=sure), orders
 
 
-class Columns:
-    """Numbers of the visible columns: dummies and scaled numbers, as first seen."""
-
-    def __init__(self, frame: pl.DataFrame, *, extra: tuple[str, ...] = ()) -> None:
-        self.numbers = [
-            c
-            for c in (
-                *SCORES,
-                "order_value_cny",
-                "take_up",
-                "station_distance_m",
-                *extra,
-            )
-            if c in frame.columns and frame[c].null_count() == 0
-        ]
-        self.levels = {
-            c: sorted(frame[c].drop_nulls().unique().to_list())
-            for c in WORDS
-            if c in frame.columns and frame[c].null_count() == 0
-        }
-        raw = self._numbers(frame)
-        self.center, self.spread = raw.mean(axis=0), raw.std(axis=0) + 1e-9
-
-    def _numbers(self, frame: pl.DataFrame) -> np.ndarray:
-        found = []
-        for name in self.numbers:
-            value = frame[name].cast(float).to_numpy()
-            if name in SCORES:
-                value = np.clip(value, 1e-5, 1 - 1e-5)
-                value = np.log(value / (1 - value))
-            elif name not in ("take_up", "kept"):
-                value = np.log1p(value)
-            found.append(value)
-        return np.column_stack(found)
-
-    def dense(self, frame: pl.DataFrame) -> np.ndarray:
-        """Dummies and standardised numbers."""
-        parts = [(self._numbers(frame) - self.center) / self.spread]
-        for name, levels in self.levels.items():
-            codes = self._codes(frame, name, levels)
-            parts.append(codes[:, None] == np.arange(len(levels)))
-        return np.hstack(parts).astype(float)
-
-    def coded(self, frame: pl.DataFrame) -> np.ndarray:
-        """Numbers, and levels as codes: for trees."""
-        parts = [self._numbers(frame)]
-        parts += [self._codes(frame, c, v)[:, None] for c, v in self.levels.items()]
-        return np.hstack(parts).astype(float)
-
-    @property
-    def categorical(self) -> list[int]:
-        """Places of the codes."""
-        return list(range(len(self.numbers), len(self.numbers) + len(self.levels)))
-
-    @staticmethod
-    def _codes(frame: pl.DataFrame, name: str, levels: list[str]) -> np.ndarray:
-        place = {level: at for at, level in enumerate(levels)}
-        found = frame[name].replace_strict(place, default=None, return_dtype=pl.Int64)
-        return found.fill_null(-1).to_numpy()
-
-
 def thinned(history: pl.DataFrame) -> pl.DataFrame:
     """All randomised and premium rows, and some of the others, for a peer's sake."""
     is_drawn = pl.col("propensity").fill_null(0).is_between(0, 1, closed="none")
@@ -728,135 +662,3 @@ def last_told(intervals: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Of each population and outcome the last method: doubly robust where it can be."""
     found = {(one["population"], one["outcome"]): one for one in intervals}
     return list(found.values())
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """Markdown of all worlds, with 95 % intervals over repetitions."""
-    lines = [
-        "| world | n | of the oracle, 5 | of the oracle, 20 | of highest risk, 5 "
-        "(least) | of highest risk, 20 | of the best peer, 20 | columns / truth "
-        "| promised / realised | coverage | wrong sign | false alarms |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
-    ]
-    worlds = dict.fromkeys(row["world"] for row in rows)
-    for world in worlds:
-        own = [row for row in rows if row["world"] == world]
-        lines.append(
-            f"| `{world}` | {len(own)} | " + " | ".join(_cells(world, own)) + " |"
-        )
-    lines += ["", *_net_table(rows)]
-    costs = {OUTCOME_OF[harm]: cost for harm, cost in COSTS.items()}
-    lines += ["", *promises.table(rows, costs)]
-    return "\n".join(lines)
-
-
-def _cells(world: str, rows: list[dict[str, Any]]) -> Iterator[str]:
-    last = str(rows[0]["nights"])
-
-    def net(after: str, name: str) -> np.ndarray:
-        return np.array([row["judged"][after]["net_cny"][name] for row in rows])
-
-    early = "5" if "5" in rows[0]["judged"] else last
-    if world in NULL:
-        yield from ("", "", "", "", "", "")
-    else:
-        for after in (early, last):
-            yield _ratio(net(after, "learned"), net(after, "columns"))
-        text = _ratio(net(early, "learned"), net(early, "risk"))
-        if (net(early, "risk") > 0).all():
-            by_seed = net(early, "learned") / net(early, "risk")
-            text += f" ({by_seed.min():.2f})"
-        else:
-            more = (net(early, "learned") - net(early, "risk")).min() / NUM_JUDGED
-            text += f" ({more:+.0f} CNY)"
-        yield text
-        yield _ratio(net(last, "learned"), net(last, "risk"))
-        best = max(PEERS, key=lambda name: net(last, name).mean())
-        yield f"{_ratio(net(last, 'learned'), net(last, best))} {best}"
-        yield _ratio(net(last, "columns"), net(last, "truth"))
-    promised, realised = (
-        np.array([row["judged"][last][f"{name}_cny"] for row in rows])
-        for name in ("promised", "realised")
-    )
-    yield "" if world in NULL else _ratio(promised, realised)
-    every = [one for row in rows for one in row["intervals"]]
-    holds = [one["low"] <= one["true"] <= one["high"] for one in every]
-    yield _share(holds)
-    signed = [one for one in every if abs(one["true"]) > 1e-12]
-    wrong = [one["high"] < 0 if one["true"] > 0 else one["low"] > 0 for one in signed]
-    yield _share(wrong) if signed else ""
-    alarms = [not one["low"] <= 0 <= one["high"] for one in every]
-    yield _share(alarms) if world in NULL else ""
-
-
-def _ratio(above: np.ndarray, below: np.ndarray) -> str:
-    """Ratio of sums, with a jackknifed 95 % interval over repetitions."""
-    from scipy.stats import t
-
-    n = len(above)
-    if below.sum() <= 0:
-        return "loss"
-    whole = above.sum() / below.sum()
-    if n < 2:
-        return f"{whole:.2f}"
-    if (below.sum() - below <= 0).any():
-        return f"{whole:.2f}"
-    left = (above.sum() - above) / (below.sum() - below)
-    spread = np.sqrt((n - 1) / n * ((left - left.mean()) ** 2).sum())
-    half = float(t.ppf(0.975, n - 1)) * spread
-    return f"{whole:.2f} ± {half:.2f}"
-
-
-def _share(found: list[bool]) -> str:
-    return f"{sum(found)}/{len(found)}"
-
-
-def _net_table(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """CNY a night, net of fees, by rule; and of those beside libraries all of them."""
-    names = ("learned", *PEERS, "columns", "truth")
-    yield from _means_table("CNY a night net of fees", rows, names, NET)
-    beside = [row for row in rows if set(uplift_peers.LEARNERS) <= {*_net_of(row)}]
-    if not beside:
-        return
-    names = ("learned", *PEERS, *uplift_peers.LEARNERS, "columns", "truth")
-    for title, form in (
-        ("beside libraries, CNY a night net of fees", NET),
-        ("Qini by true worth, CNY per 100 parcels", QINI),
-        ("AUUC by true worth, CNY per 100 parcels", AUUC),
-    ):
-        yield ""
-        yield from _means_table(title, beside, names, form)
-
-
-#: How a measure is shown: its name, its format, and what it is divided by.
-NET = ("net_cny", "{:.0f}", NUM_JUDGED)
-QINI = ("qini_cny", "{:.1f}", 0.01)
-AUUC = ("auuc_cny", "{:.1f}", 0.01)
-
-
-def _means_table(
-    title: str,
-    rows: list[dict[str, Any]],
-    names: tuple[str, ...],
-    shown: tuple[str, str, float],
-) -> Iterator[str]:
-    """Means by world and rule, after the last night."""
-    measure, form, parts = shown
-    yield f"| world, {title} | n | " + " | ".join(names) + " |"
-    yield "|---|" + "--:|" * (len(names) + 1)
-    for world in dict.fromkeys(row["world"] for row in rows):
-        if measure != "net_cny" and world in NULL:
-            continue
-        own = [_last(row)[measure] for row in rows if row["world"] == world]
-        means = (np.mean([told[name] for told in own]) / parts for name in names)
-        cells = " | ".join(map(form.format, means))
-        yield f"| `{world}` | {len(own)} | {cells} |"
-
-
-def _net_of(row: dict[str, Any]) -> dict[str, float]:
-    return _last(row)["net_cny"]
-
-
-def _last(row: dict[str, Any]) -> dict[str, Any]:
-    """What was judged after the last night."""
-    return row["judged"][str(row["nights"])]
