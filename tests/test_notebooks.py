@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-from nbclient import NotebookClient
 from traitlets.config import Config
 
 ROOT = Path(__file__).parents[1]
@@ -62,6 +60,9 @@ def no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def executed(path: Path, folder: Path, claims: str) -> list[Any]:
     """Cells of a notebook that ran in a kernel of its own, its claims at the end."""
+    import nbformat
+    from nbclient import NotebookClient
+
     book = nbformat.read(path, as_version=4)
     book.cells.append(nbformat.v4.new_code_cell(claims))
     client = NotebookClient(
@@ -81,6 +82,8 @@ def test_every_notebook_has_its_claims() -> None:
 @pytest.mark.parametrize("name", BOOKS)
 def test_notebooks_are_kept_without_outputs(name: str) -> None:
     """Valid, and with nothing that a run left: figures of another time are none."""
+    import nbformat
+
     book = nbformat.read(BOOKS[name], as_version=4)
     nbformat.validate(book)
     for cell in book.cells:

@@ -16,7 +16,6 @@ import types
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import kubernetes_validate
 import pytest
 import yaml
 from cronsim import CronSim
@@ -125,6 +124,8 @@ def test_systemd_accepts_service_and_timer(tmp_path: Path):
 @pytest.mark.slow
 def test_kubernetes_accepts_the_cron_job(tmp_path: Path):
     """Its own schema, strictly; a misspelled key is refused."""
+    import kubernetes_validate
+
     job = yaml.safe_load((EXAMPLES / "cronjob.yaml").read_text())
     version = kubernetes_validate.latest_version()
     kubernetes_validate.validate(job, version, strict=True)
@@ -148,6 +149,8 @@ def test_kubernetes_accepts_the_night_on_spark(tmp_path: Path):
     The driver is the container of the job, so its exit code is the night's, and its
     memory is more than the heap: the night is solved outside of it.
     """
+    import kubernetes_validate
+
     text = (EXAMPLES / "spark-on-kubernetes.yaml").read_text()
     parts = {part["kind"]: part for part in yaml.safe_load_all(text)}
     for part in parts.values():

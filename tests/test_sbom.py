@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
@@ -63,6 +61,9 @@ def test_the_list_is_the_lock_with_its_hashes(lists: list[bytes]) -> None:
 
 def test_the_list_follows_its_schema(lists: list[bytes]) -> None:
     """CycloneDX 1.6, strictly; a list without its form does not."""
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
     validator = JsonStrictValidator(SchemaVersion.V1_6)
     assert validator.validate_str(lists[0].decode()) is None
     broken = json.loads(lists[0])

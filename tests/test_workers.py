@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,17 @@ ROOMS = sorted(path.parent.name for path in (ROOT / "optimizer").glob("*/__init_
 FEWEST = 3
 #: What may have a server of its own, and uses none of the others.
 ALONE = {"java": {"java", "java alone"}}
+#: What takes two seconds of CPU to import: JSON schemas bring a grammar of addresses.
+SLOW_IMPORTS = re.compile(
+    r"^(import|from) (cyclonedx|jsonschema|kubernetes_validate|nbclient|nbformat)\b",
+    re.M,
+)
+
+
+def test_what_is_slow_to_import_is_not_imported_by_every_worker() -> None:
+    """Each worker collects all tests: such imports are in the tests that use them."""
+    for path in (ROOT / "tests").rglob("*.py"):
+        assert not SLOW_IMPORTS.search(path.read_text("utf-8")), path
 
 
 def test_all_tests_of_a_server_share_a_worker(request: pytest.FixtureRequest) -> None:
