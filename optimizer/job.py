@@ -9,19 +9,20 @@ from __future__ import annotations
 import datetime as dt
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.config import policy_on
+from optimizer.contracts.run_folder import resolved
 from optimizer.errors import ConfigError, OptimizerError
 from optimizer.night.run import Around, run_night
-from optimizer.telemetry.alerts import recorded_alerts
+from optimizer.telemetry.alerts import recorded_alerts, recorded_alerts_after
 from optimizer.telemetry.watch import watched
 from optimizer.verify.audit import audit_text
 from optimizer.verify.written import false_writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from optimizer.build.survey import BaseRate
     from optimizer.config import Config
@@ -37,7 +38,7 @@ def run_date(  # noqa: PLR0913 - what a run may be asked for, by name
     is_forced: bool = False,
     is_of_any_version: bool = False,
     is_paranoid: bool = False,
-    previous: Path | None = None,
+    previous: Path | str | None = None,
     changes: Mapping[str, Path] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> RunReport:
@@ -61,7 +62,8 @@ def run_date(  # noqa: PLR0913 - what a run may be asked for, by name
         Read each written file back from the disk, past the system's cache; not on a
         cluster whose files the driver does not see.
     previous
-        The folder of an earlier run to start from.
+        The folder of an earlier run to start from; of a cluster whose files the driver
+        does not see, also the address of a date that it published.
     changes
         Files that say what changed of the published night, by name; not on a cluster.
     progress
@@ -85,7 +87,7 @@ def run_date(  # noqa: PLR0913 - what a run may be asked for, by name
         progress=progress,
     )
     if config.engine == "local":
-        return run(previous=previous, changes=changes)
+        return run(previous=_folder(previous), changes=changes)
     if changes is not None:
         raise ConfigError("--only-changes is for engine: local; run the whole date")
     from optimizer.spark.engine_keys import refuse_keys
@@ -98,9 +100,7 @@ def run_date(  # noqa: PLR0913 - what a run may be asked for, by name
 
         with ExitStack() as held:
             decide = OnCluster(start_session, held)
-            return run(decide=decide, previous=previous)
-    if previous is not None:
-        raise ConfigError("--previous is for files that the driver sees; leave it out")
+            return run(decide=decide, previous=_folder(previous))
     if is_paranoid:
         raise ConfigError("--paranoid is for files that the driver sees; leave it out")
     return run_on_spark(
@@ -108,9 +108,28 @@ def run_date(  # noqa: PLR0913 - what a run may be asked for, by name
         day,
         is_dry=is_dry,
         is_forced=is_forced,
-        find_alerts=recorded_alerts,
+        find_alerts=recorded_alerts_after,
+        audit_text=audit_text,
+        previous=_place(previous),
         progress=progress,
     )
+
+
+def _place(previous: Path | str | None) -> Path | str | None:
+    """An earlier night: an address as it is written, or a folder of this machine."""
+    if previous is None or "://" in str(previous):
+        return previous
+    return resolved(previous)
+
+
+def _folder(previous: Path | str | None) -> Path | None:
+    """An earlier night that this machine sees."""
+    if previous is not None and "://" in str(previous):
+        raise ConfigError(
+            f"--previous {previous}: an address is for nights of engine: spark between "
+            "addresses; give the folder of a night"
+        )
+    return None if previous is None else Path(previous)
 
 
 def check_date(

@@ -103,7 +103,7 @@ def run(
         typer.Option("--force", help="Replace a night published from other inputs."),
     ] = False,
     previous: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--previous", metavar="FOLDER", help="A published night to start from."
         ),
@@ -251,7 +251,7 @@ def _changes(
     return changes
 
 
-def _published(previous: Path | None, settings: Config, day: dt.date) -> Path | None:
+def _published(previous: str | None, settings: Config, day: dt.date) -> Path | None:
     """The version that is to be repaired; ``None`` where none is published."""
     from optimizer.night.folders import published_version
     from optimizer.night.state.reconcile import output_of

@@ -12,12 +12,12 @@ import json
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optimizer.config import expand_date
 from optimizer.config.address import fill_address, is_address, parse_address
+from optimizer.config.sinks import Outbox
 from optimizer.contracts.run_folder import read_record
 from optimizer.errors import (
     ConfigError,
@@ -35,12 +35,12 @@ from optimizer.night.publish import date_lock, sha256_of, sync_folder
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import pyarrow as pa
 
     from optimizer.config import Config
-    from optimizer.config.sinks import Outbox, Output
+    from optimizer.config.sinks import Output
 
 RECEIPTS = ".delivered"
 
@@ -90,6 +90,11 @@ def deliver_night(config: Config, day: dt.date, *, is_again: bool = False) -> De
         raise ConfigError(
             "delivering needs output, and outputs or outbox, in the configuration"
         )
+    if "://" in config.output:
+        raise ConfigError(
+            f"{config.output}: is an address, and a cluster publishes there; what has "
+            f"not arrived is sent by optimizer run --date {day} --config FILE"
+        )
     output = Path(expand_date(config.output, day))
     with date_lock(output, day):
         return send_copies(config, output, day, is_again=is_again)
@@ -120,22 +125,13 @@ def send_copies(
     if not (config.outputs or config.outbox):
         return Delivered((), 0)
     night = _published(output, day)
-    copies = {
-        f"{o.table} {o.to}": partial(_send_table, o, night, config.files.mode_bits)
-        for o in config.outputs
-    }
-    copies |= {
-        f"{o.platform} {o.format} {o.to}": partial(
-            _fill_outbox, o, night, config.files.mode_bits
-        )
-        for o in config.outbox
-    }
+    copies = named_copies(config)
     before = [] if is_again else _receipts(output, night)
     arrived = [name for name in copies if name in before]
     sent, failed = [], []
     for name in [name for name in copies if name not in before]:
         try:
-            sent.append(copies[name]())
+            sent.append(_send(copies[name], night, config.files.mode_bits))
             arrived.append(name)
         except OptimizerError as error:
             failed.append(str(error))
@@ -150,10 +146,43 @@ def send_copies(
     if failed:
         raise DeliveryError(
             f"{night.run_dir}: is published, but not all copies arrived: "
-            f"{'; '.join(failed)}. To send the rest: optimizer deliver {day} "
-            "--config FILE"
+            f"{'; '.join(failed)}. To send the rest: {again_words(day)}"
         )
     return Delivered(tuple(sent), len(copies) - len(sent))
+
+
+def named_copies(config: Config) -> dict[str, Output | Outbox]:
+    """
+    The copies that a night has, by the names that they have in receipts.
+
+    Parameters
+    ----------
+    config
+        With ``outputs`` or ``outbox``.
+    """
+    tables = {f"{target.table} {target.to}": target for target in config.outputs}
+    boxes = {f"{box.platform} {box.format} {box.to}": box for box in config.outbox}
+    return {**tables, **boxes}
+
+
+def again_words(day: dt.date) -> str:
+    """
+    The command that sends what has not arrived.
+
+    Examples
+    --------
+    >>> import datetime as dt
+    >>> again_words(dt.date(2026, 11, 22))
+    'optimizer deliver 2026-11-22 --config FILE'
+    """
+    return f"optimizer deliver {day} --config FILE"
+
+
+def _send(target: Output | Outbox, night: _Published, mode: int) -> str:
+    """Send one copy; return a line that says what was sent."""
+    if isinstance(target, Outbox):
+        return _fill_outbox(target, night, mode)
+    return _send_table(target, night, mode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,10 +276,26 @@ def count_outboxes(config: Config, folder: Path) -> list[dict[str, Any]]:
     folder
         With ``recommendations.parquet``.
     """
+    table = folder / "recommendations.parquet"
+    return count_outboxes_of(config, lambda: _chosen(table))
+
+
+def count_outboxes_of(
+    config: Config, chosen: Callable[[], Iterable[dict[str, str]]]
+) -> list[dict[str, Any]]:
+    """
+    Count as :func:`count_outboxes`, wherever the recommendations are.
+
+    Parameters
+    ----------
+    config
+        With ``outbox``.
+    chosen
+        Gives ``order_id``, ``merchant_id`` and ``carrier_id`` of each.
+    """
     found = []
     for box in config.outbox:
-        chosen = _chosen(folder / "recommendations.parquet")
-        counts = count_outbox(chosen, box.platform, box.format)
+        counts = count_outbox(chosen(), box.platform, box.format)
         num_refused = sum(counts.num_refused.values())
         found.append(
             {

@@ -1,8 +1,9 @@
-"""Nights of the four weeks before, which are published with a night."""
+"""Nights before a night: what is published of them with it, or compared with it."""
 
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,31 @@ from optimizer.errors import DataError
 from optimizer.explain.week import NUM_DAYS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    import polars as pl
 
     from optimizer.config import Config
+
+
+@dataclass(frozen=True, slots=True)
+class NightsBefore:
+    """
+    Published nights before one, wherever they are.
+
+    Attributes
+    ----------
+    dates
+        Ascending.
+    record
+        Gives the record of one of them.
+    table
+        Gives a table of one of them, by its file.
+    """
+
+    dates: tuple[dt.date, ...]
+    record: Callable[[dt.date], Mapping[str, Any]]
+    table: Callable[[dt.date, str], pl.DataFrame]
 
 
 def earlier_records(config: Config, day: dt.date) -> list[Mapping[str, Any]]:

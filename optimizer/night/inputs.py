@@ -109,6 +109,7 @@ def await_inputs(
     progress: Callable[[str], None] | None = None,
     *,
     is_waiting: bool = True,
+    is_there: Callable[[str], bool] | None = None,
 ) -> InputPaths:
     """
     Find a date's inputs; wait for late ones, for as long as configured.
@@ -123,6 +124,9 @@ def await_inputs(
         Called with what is waited for.
     is_waiting
         Whether late inputs are waited for; if not, they are late at once.
+    is_there
+        Whether a table has come, by its path; ``None``: as this machine sees it, to
+        which an address has come until it is read.
 
     Raises
     ------
@@ -133,11 +137,11 @@ def await_inputs(
     paths, minutes = configured_paths(config, day), float(config.inputs.wait_minutes)
     if minutes == 0 and config.inputs.when_capacity_is_late == "refuse":
         return InputPaths(paths)
-    waited = minutes if is_waiting else 0.0
-    missing = _wait(paths, waited, progress)
+    waited, is_there = minutes if is_waiting else 0.0, is_there or is_there_here
+    missing = _wait(paths, waited, progress, is_there)
     if not missing:
         return InputPaths(paths)
-    substitute = _yesterdays_capacity(config, day)
+    substitute = _yesterdays_capacity(config, day, is_there)
     if missing == ["capacity"] and substitute is not None:
         return InputPaths(paths | {"capacity": substitute}, {"capacity": substitute})
     late = "; ".join(f"{name} ({paths[name]})" for name in missing)
@@ -208,12 +212,15 @@ def _unknown_words(status: pl.Series) -> list[CodedWarning]:
 
 
 def _wait(
-    paths: Mapping[str, str], minutes: float, progress: Callable[[str], None] | None
+    paths: Mapping[str, str],
+    minutes: float,
+    progress: Callable[[str], None] | None,
+    is_there: Callable[[str], bool],
 ) -> list[str]:
     """Names of the tables that are not there when the time is up."""
     # The monotonic clock: setting the other one must not change how long is waited.
     deadline = time.monotonic() + minutes * 60
-    while missing := [name for name, path in paths.items() if not _is_there(path)]:
+    while missing := [name for name, path in paths.items() if not is_there(path)]:
         left = deadline - time.monotonic()
         if left <= 0:
             return missing
@@ -223,16 +230,18 @@ def _wait(
     return []
 
 
-def _is_there(path: str) -> bool:
+def is_there_here(path: str) -> bool:
     """Whether a table has come; an address counts as come until it is read."""
     if is_address(path):
         return True
     return Path(path).exists() or (glob.has_magic(path) and bool(glob.glob(path)))
 
 
-def _yesterdays_capacity(config: Config, day: dt.date) -> str | None:
+def _yesterdays_capacity(
+    config: Config, day: dt.date, is_there: Callable[[str], bool]
+) -> str | None:
     assert config.inputs is not None
     if config.inputs.when_capacity_is_late != "yesterdays_capacity":
         return None
     path = expand_date(config.inputs.capacity.path, day - dt.timedelta(days=1))
-    return path if _is_there(path) else None
+    return path if is_there(path) else None

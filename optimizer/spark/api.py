@@ -232,7 +232,7 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         before = read_previous(previous)
     clock = StageClock(progress)
     with clock.stage("validate"):
-        large = {"orders": _columns(orders), "options": _columns(options)}
+        large = {"orders": columns_of(orders), "options": columns_of(options)}
         small = {"capacity": capacity, "merchants": merchants}
         sources, checked, small_log, rules = _open(settings, policy, day, large, small)
     with clock.stage("build"):
@@ -440,8 +440,15 @@ def _say_nothing(_: str) -> None:
     """Stand in for a missing ``progress``."""
 
 
-def _columns(table: DataFrame | FileTable | None) -> pa.Table | FarFiles | None:
-    """The columns of a Spark table, or of files."""
+def columns_of(table: DataFrame | FileTable | None) -> pa.Table | FarFiles | None:
+    """
+    The columns of a Spark table, or of files.
+
+    Parameters
+    ----------
+    table
+        ``None``: there is none.
+    """
     if isinstance(table, FileTable):
         return table.far_files
     from pyspark.sql.pandas.types import to_arrow_schema

@@ -145,6 +145,14 @@ HONOURED_KEYS = (
     *("holdout.share", "holdout.explore_share", "holdout.seed", "holdout.unit"),
     *("model", "learning.features", "learning.categories"),
     *("report.max_orders", "state.url"),
+    *("inputs.wait_minutes", "inputs.when_capacity_is_late", "solver.keep_previous"),
+    *("operations.alerts.input_change", "operations.alerts.dead_lane_nights"),
+    *(
+        f"operations.alerts.splitting.{name}"
+        for name in ("columns", "below_cny", "group_size")
+    ),
+    *("outputs.table", "outputs.to"),
+    *(f"outbox.{name}" for name in ("platform", "format", "to")),
 )
 #: Keys that are refused, or some of whose values are.
 REFUSED_KEYS = (
@@ -170,17 +178,6 @@ REFUSED_KEYS = (
         only_far=True,
         by_state=True,
     ),
-    Refused(
-        "inputs.wait_minutes",
-        "a cluster is not held while nothing comes; let the scheduler wait for the "
-        "inputs, and start the run then",
-        only_far=True,
-    ),
-    Refused(
-        "inputs.when_capacity_is_late",
-        "yesterdays_capacity needs a wait; let the scheduler choose the file",
-        only_far=True,
-    ),
     Refused("capacity.attributes", PACKING, by_driver=True),
     Refused("capacity.resources", PACKING, by_driver=True),
     Refused("capacity.count", f"expected and quantile: {PACKING}", by_driver=True),
@@ -201,28 +198,7 @@ REFUSED_KEYS = (
         "solver.memory_gb",
         "what executors keep is bounded by spark.rows_per_block; leave it out",
     ),
-    Refused(
-        "solver.keep_previous",
-        f"executors read no earlier night; leave it out, or {LOCAL}",
-        only_far=True,
-    ),
-    Refused(
-        "operations.alerts.splitting.columns",
-        f"the alert reads the orders on one machine; {LOCAL}",
-        only_far=True,
-    ),
     Refused("fairness", PACKING, by_driver=True),
-    Refused(
-        "outputs",
-        "executors write the tables where output says; copy them from there, or have "
-        "the catalogue point there",
-        only_far=True,
-    ),
-    Refused(
-        "outbox",
-        f"a platform's file is one file; {LOCAL}, or make it from recommendations",
-        only_far=True,
-    ),
 )
 #: Keys that change nothing.
 IRRELEVANT_KEYS = (
@@ -256,20 +232,6 @@ IRRELEVANT_KEYS = (
     Irrelevant("solver.relative_gap", "executors stop at the optimum alone", True),
     Irrelevant("publish", "the proved optimum is published, or nothing", True),
     Irrelevant("keep", "`optimizer prune` removes nights that it sees alone", True),
-    *(
-        Irrelevant(
-            f"operations.alerts.{name}",
-            "the nights before it are not there to be compared with",
-            only_far=True,
-        )
-        for name in ("input_change", "dead_lane_nights")
-    ),
-    *(
-        Irrelevant(
-            f"operations.alerts.splitting.{name}", "of its columns, refused", True
-        )
-        for name in ("below_cny", "group_size")
-    ),
     Irrelevant("pin_priority", 'of pins to "must", which are refused', True),
     Irrelevant("on_conflict", "nothing that is not refused can clash", True),
     Irrelevant("acceptance", "`optimizer accept` reads nights that it sees", True),

@@ -237,6 +237,35 @@ def _listed(session: SparkSession, path: str) -> list[dict[str, Any]]:
     return list(rows)
 
 
+def has_come(session: SparkSession, path: str) -> bool:
+    """
+    Whether a table has come: a file with bytes is there.
+
+    Parameters
+    ----------
+    session
+        Of the cluster.
+    path
+        An address that Spark knows.
+
+    Raises
+    ------
+    ConfigError
+        When the cluster cannot look for it.
+    """
+    from pyspark.errors import AnalysisException, PySparkException
+
+    try:
+        found = _contents(session, path).select("path").limit(1).toArrow()
+    except AnalysisException as error:
+        if error.getCondition() == "PATH_NOT_FOUND":
+            return False
+        raise ConfigError(f"{path}: {first_line(error)}") from error
+    except PySparkException as error:
+        raise ConfigError(f"{path}: {first_line(error)}") from error
+    return found.num_rows > 0
+
+
 def without_rows(there: Iterable[str], read: Iterable[str]) -> list[str]:
     """
     Files that Spark finds and passes over, since they have no bytes.
@@ -391,7 +420,7 @@ def _copy(batch: pa.RecordBatch, number: int, folder: Path) -> tuple[str, Path]:
 
 
 @contextmanager
-def copied_table(session: SparkSession, path: str) -> Iterator[list[str]]:
+def copied_table(session: SparkSession, path: str) -> Iterator[dict[str, str]]:
     """
     Bring a small table, of any kind that is read on one machine, to this process.
 
@@ -404,8 +433,8 @@ def copied_table(session: SparkSession, path: str) -> Iterator[list[str]]:
 
     Yields
     ------
-    list of str
-        Paths of the copies.
+    dict of str to str
+        The address of each copy, by its path.
 
     Raises
     ------
@@ -423,7 +452,7 @@ def copied_table(session: SparkSession, path: str) -> Iterator[list[str]]:
                 address, local = _copy(batch, number, Path(folder))
                 copies[str(local)] = address
         try:
-            yield sorted(copies)
+            yield dict(sorted(copies.items()))
         except DataError as error:
             text = str(error)
             for copy, address in copies.items():

@@ -8,16 +8,20 @@ import json
 import os
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from optimizer.build.eligibility import orders_table
 from optimizer.build.learned_probabilities import model_identity
 from optimizer.config import config_hash, expand_date, policy_on
-from optimizer.contracts.tables import DELIVERIES
-from optimizer.errors import ConfigError
+from optimizer.contracts.run_folder import read_record
+from optimizer.contracts.tables import DELIVERIES, PUBLISHED, RECOMMENDATIONS
+from optimizer.errors import ConfigError, DataError
+from optimizer.explain.churn import PREVIOUS_TABLES
 from optimizer.explain.week import NUM_DAYS, run_id
 from optimizer.extras import import_extra, missing
 from optimizer.io.asked_columns import contracts
@@ -26,13 +30,23 @@ from optimizer.io.fetch import Fetched
 from optimizer.io.mapping import as_written
 from optimizer.io.read import fingerprint, open_source
 from optimizer.io.snapshot import take_snapshot
+from optimizer.night.deliver import count_outboxes_of
 from optimizer.night.delivery_lookups import count_deliveries, delivery_warnings
-from optimizer.night.inputs import InputPaths, closed_parcels, configured_paths
+from optimizer.night.earlier_nights import NightsBefore
+from optimizer.night.inputs import (
+    InputPaths,
+    await_inputs,
+    closed_parcels,
+    configured_paths,
+    is_there_here,
+)
 from optimizer.night.resolve import ResolvedNight
 from optimizer.night.run import RunReport
 from optimizer.night.state.ledger import refuse_if_relied_on
 from optimizer.spark.api import allocate
+from optimizer.spark.brought import bring_night
 from optimizer.spark.engine_keys import refuse_keys
+from optimizer.spark.far_copies import send_far_copies
 from optimizer.spark.far_state import (
     LEFT_BY_NIGHT,
     FarState,
@@ -40,10 +54,12 @@ from optimizer.spark.far_state import (
     tell_state,
 )
 from optimizer.spark.faults import first_line
-from optimizer.spark.files import FileTable, copied_table, open_files
+from optimizer.spark.files import FileTable, copied_table, has_come, open_files
 from optimizer.spark.lease import CLAIMS, date_lease
 from optimizer.spark.published import cluster_record
+from optimizer.spark.split_groups import find_groups
 from optimizer.spark.write import (
+    AroundFar,
     Place,
     cluster_errors,
     is_seen,
@@ -64,7 +80,9 @@ if TYPE_CHECKING:
     from optimizer.contracts.columns import Table
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.io.read import FileRecord
-    from optimizer.night.run import FindAlerts
+
+    #: Gives alerts: :func:`~optimizer.telemetry.alerts.recorded_alerts_after`.
+    FindFarAlerts = Callable[..., list[dict[str, Any]]]
 
 #: Rows that Spark hands to Python at a time; its own default is 10,000.
 ARROW_ROWS = 250_000
@@ -98,13 +116,15 @@ def is_near(config: Config, day: dt.date) -> bool:
     return is_ours and not any("://" in path or Path(path).is_dir() for path in paths)
 
 
-def run_on_spark(
+def run_on_spark(  # noqa: PLR0913 - what a run may be asked for, by name
     config: Config,
     day: dt.date,
     *,
     is_dry: bool,
     is_forced: bool,
-    find_alerts: FindAlerts,
+    find_alerts: FindFarAlerts,
+    audit_text: Callable[[Mapping[str, Any], str], str],
+    previous: Path | str | None = None,
     progress: Callable[[str], None] | None,
 ) -> RunReport:
     """
@@ -124,7 +144,12 @@ def run_on_spark(
     is_forced
         Replace a night that was published from other inputs.
     find_alerts
-        As of :class:`~optimizer.night.run.Around`.
+        Gives the alerts.
+    audit_text
+        Gives the night's second statement from its record and its address.
+    previous
+        An earlier night: the folder of a run, or the address of a date that a cluster
+        published.
     progress
         Called with the name of each stage.
 
@@ -134,7 +159,9 @@ def run_on_spark(
         When inputs or output are not configured, a key is not for a cluster, or the
         date is published from other inputs.
     BusyError
-        When another run holds the date.
+        When another run holds the date, or an input is late.
+    DeliveryError
+        When the night is published, and a copy of it did not arrive.
     """
     if config.inputs is None or config.output is None:
         raise ConfigError("a nightly run needs inputs and output in the configuration")
@@ -143,6 +170,9 @@ def run_on_spark(
     session = start_session()
     folder = _folder_of(config, day)
     with cluster_errors(folder), ExitStack() as held:
+        # A claim ends after some hours: what is late is waited for before.
+        there = partial(_is_there, session, config)
+        inputs = await_inputs(config, day, progress, is_there=there)
         confirm = None
         if not is_dry:
             confirm = held.enter_context(date_lease(session, folder, day))
@@ -151,14 +181,26 @@ def run_on_spark(
         if not is_dry:
             earlier = published_records(session, config.output, folder, CLAIMS)
             state.catch_up(earlier, partial(_left_by, session, config))
-        tables = _open(session, config, day, held)
-        files = _files_of(config, tables)
+        tables, addresses = _open(session, config, day, inputs, held)
+        files = _files_of(config, tables, addresses)
         found = _resolved(
-            session, config, day, tables=tables, files=files, state=state, held=held
+            session,
+            config,
+            day,
+            inputs=inputs,
+            tables=tables,
+            files=files,
+            state=state,
+            held=held,
         )
+        kept = _previous(session, previous, held)
+        if kept is not None and config.solver.keep_previous:
+            named = {"previous": read_record(kept)["identity"]}
+            found = replace(found, identity=found.identity | named)
         before = None if is_dry else published_record(session, folder, CLAIMS)
         if before is not None:
             if before.get("identity") == found.identity:
+                send_far_copies(session, config, day, folder, before)
                 return RunReport(folder, "unchanged", before, state.head())
             if not is_forced:
                 raise ConfigError(
@@ -176,18 +218,27 @@ def run_on_spark(
             rows_per_block=config.spark.rows_per_block,
             progress=progress,
             history=found.before.history,
+            previous=kept,
         )
         held.callback(night.release)
         record = cluster_record(config, day, night, found)
-        record["alerts"] = find_alerts(config, day, record, None)
+        tell = partial(
+            find_alerts,
+            before=_nights_before(session, config, day, earlier),
+            find_groups=partial(find_groups, tables["orders"], config),
+        )
         if is_dry:
+            record["alerts"] = tell(config, day, record, None)
             return RunReport(folder, "dry run", record)
         record["run_measurements"]["evidence_head"] = state.head()
         if progress is not None:
             progress("publish")
         place = Place(folder, run_id(found.identity), config.spark.table_format)
         week = [one for date, one in sorted(earlier.items()) if _is_week(date, day)]
-        record = write_night(night, place, record, week)
+        told = partial(_told, config, day, record, tell)
+        is_stated = place.table_format == "parquet" and all(files.values())
+        around = AroundFar(told, audit_text if is_stated else None)
+        record = write_night(night, place, record, week, around)
         with state.turn(lambda: _is_as_before(state, config, day, found)):
             if confirm is not None:
                 confirm()
@@ -195,7 +246,74 @@ def run_on_spark(
             if state.is_kept:
                 read = partial(_left_by, session, config, record)
                 tell_state(state, day, record, {t: read(t) for t in LEFT_BY_NIGHT})
-        return RunReport(folder, "published", record, state.head())
+        head = state.head()
+        send_far_copies(session, config, day, folder, record)
+        return RunReport(folder, "published", record, head)
+
+
+def _is_there(session: SparkSession, config: Config, path: str) -> bool:
+    """Whether a table has come, as the driver or the cluster sees it."""
+    if "://" not in path and is_there_here(path):
+        return True
+    if config.spark.table_format == "parquet" or _is_file(path):
+        return has_come(session, path)
+    try:
+        read_table(session, path, config.spark.table_format)
+    except ConfigError:
+        return False
+    return True
+
+
+def _previous(
+    session: SparkSession, previous: Path | str | None, held: ExitStack
+) -> Path | None:
+    """The folder of an earlier night; one that a cluster published is brought."""
+    if previous is None or isinstance(previous, Path):
+        return previous
+    address = previous.rstrip("/")
+    record = published_record(session, address)
+    if record is None:
+        raise DataError(f"{address}: no night of a cluster is published there")
+    place = held.enter_context(TemporaryDirectory())
+    folder = Path(place) / record["run_id"]
+    bring_night(session, address, record, PREVIOUS_TABLES, folder)
+    return folder
+
+
+def _nights_before(
+    session: SparkSession,
+    config: Config,
+    day: dt.date,
+    records: Mapping[dt.date, Mapping[str, Any]],
+) -> NightsBefore:
+    """Published nights before a date, whose tables executors read."""
+
+    def table(date: dt.date, file: str) -> pl.DataFrame:
+        with cluster_errors(f"{date}: {file}"):
+            return _left_by(session, config, records[date], PUBLISHED[file])
+
+    dates = tuple(sorted(date for date in records if date < day))
+    return NightsBefore(dates, records.__getitem__, table)
+
+
+def _told(
+    config: Config,
+    day: dt.date,
+    record: Mapping[str, Any],
+    find_alerts: FindFarAlerts,
+    tables: Mapping[str, pl.DataFrame],
+) -> dict[str, Any]:
+    """What outboxes will take of a night, and what somebody should look at."""
+    chosen = tables[RECOMMENDATIONS.file].select(
+        "order_id", "merchant_id", "carrier_id"
+    )
+    boxes = {}
+    if config.outbox:
+        boxes["outboxes"] = count_outboxes_of(
+            config, lambda: chosen.iter_rows(named=True)
+        )
+    told = {**record, **boxes}
+    return boxes | {"alerts": find_alerts(config, day, told, tables.__getitem__)}
 
 
 def _is_week(date: dt.date, day: dt.date) -> bool:
@@ -235,11 +353,12 @@ def _left_by(
     return found.select(pl.col(n).cast(t) for n, t in table.schema.items())
 
 
-def _resolved(
+def _resolved(  # noqa: PLR0913 - what decides a night, by name
     session: SparkSession,
     config: Config,
     day: dt.date,
     *,
+    inputs: InputPaths,
     tables: Mapping[str, Any],
     files: dict[str, tuple[FileRecord, ...]],
     state: FarState,
@@ -247,23 +366,26 @@ def _resolved(
 ) -> ResolvedNight:
     """A night as it is found before it is solved."""
     policy, cells = policy_on(config, day), cell_rules(config)
-    paths = configured_paths(config, day)
+    paths = inputs.paths
     closed, looked, num_rows = None, None, {}
     warnings: tuple[CodedWarning, ...] = ()
     if (path := paths.get("deliveries")) is not None:
         local: str | list[str] = path
+        addresses: dict[str, str] = {}
         if "://" in path:
-            local = held.enter_context(copied_table(session, path))
+            addresses = held.enter_context(copied_table(session, path))
+            local = [*addresses]
         told = closed_parcels(local, day, cells)
         closed, warnings = told.rows, told.warnings
         num_rows["deliveries"] = told.num_rows
         looked = count_deliveries(state.database, config, day, told.rows)
         warnings += delivery_warnings(looked, config)
-        files["deliveries"] = fingerprint(open_source(local, DELIVERIES, rules=cells))
+        read = fingerprint(open_source(local, DELIVERIES, rules=cells))
+        files["deliveries"] = _at(read, addresses)
     before = state.before(config, policy, day, closed)
     return ResolvedNight(
         policy=policy,
-        inputs=InputPaths(paths),
+        inputs=inputs,
         fetched=Fetched({}, {}),
         files=files,
         model=None,
@@ -320,15 +442,18 @@ def _run_tasks_with_this_python(session: SparkSession) -> None:
 
 
 def _open(
-    session: SparkSession, config: Config, day: dt.date, held: ExitStack
-) -> dict[str, Any]:
-    """Large tables for executors, small ones for the driver."""
-    assert config.inputs is not None
-    given = config.inputs.paths
+    session: SparkSession,
+    config: Config,
+    day: dt.date,
+    inputs: InputPaths,
+    held: ExitStack,
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Large tables for executors, small ones for the driver; addresses of copies."""
     agreed = contracts(config, orders_table(policy_on(config, day).eligibility))
-    paths = {name: expand_date(given[name], day) for name in agreed if name in given}
     opened: dict[str, Any] = {}
-    for name, path in paths.items():
+    addresses: dict[str, str] = {}
+    for name in (name for name in agreed if name in inputs.paths):
+        path = inputs.paths[name]
         if config.spark.table_format != "parquet" and not _is_file(path):
             table = read_table(session, path, config.spark.table_format)
             is_large = name in ("orders", "options")
@@ -344,10 +469,12 @@ def _open(
             written = as_written(agreed[name], config.mappings.get(name))
             opened[name] = open_files(session, path, written)
         elif "://" in path:
-            opened[name] = held.enter_context(copied_table(session, path))
+            copies = held.enter_context(copied_table(session, path))
+            opened[name] = [*copies]
+            addresses |= copies
         else:
             opened[name] = path
-    return opened
+    return opened, addresses
 
 
 def _is_file(path: str) -> bool:
@@ -356,7 +483,7 @@ def _is_file(path: str) -> bool:
 
 
 def _files_of(
-    config: Config, tables: Mapping[str, Any]
+    config: Config, tables: Mapping[str, Any], addresses: Mapping[str, str]
 ) -> dict[str, tuple[FileRecord, ...]]:
     """The files of each table as they were read; none of tables of the cluster."""
     known, rules = contracts(config), cell_rules(config)
@@ -365,8 +492,16 @@ def _files_of(
         if isinstance(table, FileTable):
             files[name] = tuple(head.record for head in table.heads)
         elif isinstance(table, str | list):
-            files[name] = fingerprint(open_source(table, known[name], rules=rules))
+            read = fingerprint(open_source(table, known[name], rules=rules))
+            files[name] = _at(read, addresses)
     return files
+
+
+def _at(
+    files: tuple[FileRecord, ...], addresses: Mapping[str, str]
+) -> tuple[FileRecord, ...]:
+    """Files as they were read, copies by the addresses that they are of."""
+    return tuple(replace(f, path=addresses.get(f.path, f.path)) for f in files)
 
 
 def _identity(

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optimizer.contracts.platforms import ORDER_TAG, SERVICE_CODE
-from optimizer.contracts.run_folder import LEAVES, RECORD, REPORT
+from optimizer.contracts.run_folder import AUDIT, LEAVES, RECORD, REPORT
 from optimizer.contracts.tables import (
     COMMITMENTS,
     DECISIONS,
@@ -80,14 +80,34 @@ class Place:
         return f"{self.folder}/{self.run_id}/{name}.{self.table_format}"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class AroundFar:
+    """
+    What is told of a night from outside of the cluster.
+
+    Attributes
+    ----------
+    told
+        Gives entries of the record from the tables that the driver has, by file; of
+        the recommendations the columns of their page.
+    audit_text
+        Gives the night's second statement (``audit.sql``) from its record and the
+        address of its folder; ``None``: SQL alone cannot read the night.
+    """
+
+    told: Callable[[Mapping[str, pl.DataFrame]], Mapping[str, Any]]
+    audit_text: Callable[[Mapping[str, Any], str], str] | None
+
+
 def write_night(
     night: SparkNight,
     place: Place,
     record: dict[str, Any],
     earlier: Sequence[Mapping[str, Any]],
+    around: AroundFar | None = None,
 ) -> dict[str, Any]:
     """
-    Write a night to any file system that Spark knows; no record names it yet.
+    Write a night to any file system that Spark knows; the date does not name it yet.
 
     Parameters
     ----------
@@ -99,6 +119,8 @@ def write_night(
         Of the night.
     earlier
         Records of the nights of the four weeks before.
+    around
+        What is told of it from outside; ``None``: nothing.
 
     Returns
     -------
@@ -113,6 +135,7 @@ def write_night(
         When what it wrote does not hold by itself.
     """
     session = night.decisions.sparkSession
+    folder = f"{place.folder}/{place.run_id}"
     with cluster_errors(place.folder):
         parts = whole_parts(night.prepared.blocks, night.decided).persist()
         try:
@@ -132,21 +155,34 @@ def write_night(
             orders, margins = chosen_orders(rows.decisions), margins_on(rows.decisions)
         finally:
             parts.unpersist()
+        if around is not None:
+            there = {**tables, RECOMMENDATIONS.file: orders}
+            record = {**record, **around.told(there)}
         page = report_html(record, tables, orders, margins)
-        for name, text in {REPORT: page, LEAVES: leaves}.items():
-            write_text(session, f"{place.folder}/{place.run_id}/{name}", text)
+        counted = {table.file: {"num_rows": len(t)} for table, t in of_driver.items()}
+        counted[DECISIONS.file] = {"num_rows": evidence["num_rows"]}
+        for table in (RECOMMENDATIONS, COMMITMENTS):
+            counted[table.file] = {"num_rows": len(orders)}
+        outputs = {table.file: counted[table.file] for table in made}
+        outputs[REPORT] = _told_of(page)
+        record = record | {
+            "run_id": place.run_id,
+            "outputs": outputs,
+            "evidence": evidence,
+        }
+        texts = {REPORT: page, LEAVES: leaves}
+        if around is not None and around.audit_text is not None:
+            texts[AUDIT] = around.audit_text(record, folder)
+            outputs[AUDIT] = _told_of(texts[AUDIT])
+        texts[RECORD] = one_line(record)
+        for name, text in texts.items():
+            write_text(session, f"{folder}/{name}", text)
         _refuse_false(session, place, record["summary"])
-    counted = {table.file: {"num_rows": len(t)} for table, t in of_driver.items()}
-    counted[DECISIONS.file] = {"num_rows": evidence["num_rows"]}
-    for table in (RECOMMENDATIONS, COMMITMENTS):
-        counted[table.file] = {"num_rows": len(orders)}
-    written = {table.file: counted[table.file] for table in made}
-    told = {REPORT: {"sha256": hashlib.sha256(page.encode()).hexdigest()}}
-    return record | {
-        "run_id": place.run_id,
-        "outputs": written | told,
-        "evidence": evidence,
-    }
+    return record
+
+
+def _told_of(text: str) -> dict[str, Any]:
+    return {"sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def publish(

@@ -8,30 +8,32 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from optimizer.config import policy_on
 from optimizer.config.cap import caps_of
-from optimizer.contracts.columns import Column
 from optimizer.contracts.run_folder import read_record
-from optimizer.contracts.tables import ORDERS
 from optimizer.contracts.warnings import read_warning, some, warn
 from optimizer.errors import OptimizerError
 from optimizer.io.cells import cell_rules
 from optimizer.io.published_tables import read_table
 from optimizer.io.read import open_source, read_batches
+from optimizer.night.earlier_nights import NightsBefore
 from optimizer.night.folders import published_nights
+from optimizer.night.split_orders import asked_orders, count_groups, sizes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from decimal import Decimal
     from pathlib import Path
 
     import polars as pl
 
     from optimizer.config import Config
+    from optimizer.config.operations import Splitting
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.io.cells import CellRules
 
@@ -70,7 +72,10 @@ class Alert:
 
 
 def recorded_alerts(
-    config: Config, day: dt.date, record: Mapping[str, Any], folder: Path | None
+    config: Config,
+    day: dt.date,
+    record: Mapping[str, Any],
+    folder: Path | None,
 ) -> list[dict[str, Any]]:
     """
     Alerts in the form of the record; if they cannot be found, the log says so.
@@ -84,8 +89,33 @@ def recorded_alerts(
     folder
         Where its tables are; ``None``: the published folder, if there is one.
     """
+    return _recorded(lambda: find_alerts(config, day, record, folder))
+
+
+def recorded_alerts_after(
+    config: Config,
+    day: dt.date,
+    record: Mapping[str, Any],
+    own: Callable[[str], pl.DataFrame] | None,
+    before: NightsBefore,
+    find_groups: Callable[[Splitting], pl.DataFrame],
+) -> list[dict[str, Any]]:
+    """
+    Alerts as of :func:`recorded_alerts`, where the nights before are given.
+
+    Parameters
+    ----------
+    config, day, record, own, before, find_groups
+        As of :func:`alerts_after`.
+    """
+    return _recorded(
+        lambda: alerts_after(config, day, record, own, before, find_groups)
+    )
+
+
+def _recorded(find: Callable[[], list[Alert]]) -> list[dict[str, Any]]:
     try:
-        return [alert.to_json() for alert in find_alerts(config, day, record, folder)]
+        return [alert.to_json() for alert in find()]
     except (OptimizerError, OSError) as error:
         logger.warning("alerts could not be looked for: %s", error)
         return []
@@ -119,23 +149,59 @@ def find_alerts(
     """
     assert config.output is not None
     nights = published_nights(config.output)
-    before = {date: folder for date, folder in nights.items() if date < day}
     folder = folder or nights.get(day)
-    found = [*_quarantine(config, record, folder)]
+    before = NightsBefore(
+        tuple(date for date in nights if date < day),
+        lambda date: read_record(nights[date]),
+        lambda date, file: read_table(nights[date], file),
+    )
+    own = None if folder is None else partial(read_table, folder)
+    groups = partial(_read_groups, record, cell_rules(config))
+    return alerts_after(config, day, record, own, before, groups)
+
+
+def alerts_after(
+    config: Config,
+    day: dt.date,
+    record: Mapping[str, Any],
+    own: Callable[[str], pl.DataFrame] | None,
+    before: NightsBefore,
+    find_groups: Callable[[Splitting], pl.DataFrame],
+) -> list[Alert]:
+    """
+    Compare a night with those before it, wherever they are.
+
+    Parameters
+    ----------
+    config
+        With thresholds.
+    day, record
+        The night.
+    own
+        Gives a table of it, by its file; ``None``: it has none yet.
+    before
+        The nights before it.
+    find_groups
+        Counts its orders by groups that look split, as of
+        :func:`~optimizer.night.split_orders.count_groups`.
+    """
+    found = [*_quarantine(config, record, own)]
     found += _input_changes(config, day, record, before)
     found += _undelivered(record)
-    if folder is not None:
-        found += [*_dead_lanes(config, folder, before), *_lost_slots(folder, before)]
-    return found + list(_splitting(config, day, record))
+    if own is not None:
+        found += [*_dead_lanes(config, own, before), *_lost_slots(own, before)]
+    return found + list(_splitting(config, day, find_groups))
 
 
 def _quarantine(
-    config: Config, record: Mapping[str, Any], folder: Path | None
+    config: Config,
+    record: Mapping[str, Any],
+    own: Callable[[str], pl.DataFrame] | None,
 ) -> Iterator[Alert]:
-    """Tables of which too many rows are broken; without a folder, orders alone."""
+    """Tables of which too many rows are broken; without tables, orders alone."""
     numbers = record["summary"]
     broken, whole = numbers["num_quarantined"], numbers["num_orders"]
-    counts = {"orders": (broken, broken + whole)} | _broken_elsewhere(record, folder)
+    counts = {"orders": (broken, broken + whole)} | _broken_elsewhere(record, own)
     allowed = config.operations.alerts.quarantine_share
     for table, (num_broken, num_rows) in counts.items():
         if num_broken > allowed * num_rows:
@@ -152,14 +218,14 @@ def _quarantine(
 
 
 def _broken_elsewhere(
-    record: Mapping[str, Any], folder: Path | None
+    record: Mapping[str, Any], own: Callable[[str], pl.DataFrame] | None
 ) -> dict[str, tuple[int, int]]:
     """Broken rows and all rows of the tables beside the orders."""
-    if folder is None:
+    if own is None:
         return {}
     import polars as pl
 
-    rows = read_table(folder, "quarantine.parquet").select("source", "row").unique()
+    rows = own("quarantine.parquet").select("source", "row").unique()
     beside = rows.filter(pl.col("source") != "orders")["source"].value_counts()
     return {
         name: (num_broken, record["inputs"][name]["num_rows"])
@@ -187,12 +253,12 @@ def _input_changes(
     config: Config,
     day: dt.date,
     record: Mapping[str, Any],
-    before: Mapping[dt.date, Path],
+    before: NightsBefore,
 ) -> Iterator[Alert]:
     """Inputs whose rows are far from those of a comparable night."""
-    week, recent = day - _WEEK, list(before.values())[-MEDIAN_NIGHTS:]
-    compared = [before[week]] if week in before else recent
-    records = [read_record(folder).get("inputs", {}) for folder in compared]
+    week, recent = day - _WEEK, before.dates[-MEDIAN_NIGHTS:]
+    compared = (week,) if week in before.dates else recent
+    records = [before.record(date).get("inputs", {}) for date in compared]
     allowed = config.operations.alerts.input_change
     for name, used in record["inputs"].items():
         usual = [inputs[name]["num_rows"] for inputs in records if name in inputs]
@@ -200,7 +266,7 @@ def _input_changes(
             numbers = {"num_rows": used["num_rows"], "num_usual": round(median(usual))}
             told = (
                 warn("INPUT_UNLIKE_LAST_WEEK", table=name, day=str(week), **numbers)
-                if week in before
+                if week in before.dates
                 else warn(
                     "INPUT_UNLIKE_MEDIAN",
                     table=name,
@@ -218,22 +284,22 @@ def _is_far(number: int, usual: float, allowed: Decimal) -> bool:
 
 
 def _dead_lanes(
-    config: Config, folder: Path, before: Mapping[dt.date, Path]
+    config: Config, own: Callable[[str], pl.DataFrame], before: NightsBefore
 ) -> Iterator[Alert]:
     """Lanes that had slots in each of the last nights, and no parcels in any."""
     needed = config.operations.alerts.dead_lane_nights
-    folders = [*before.values(), folder][-needed:]
-    if len(folders) < needed:
+    if len(before.dates) < needed - 1:
         return
     import polars as pl
 
     place = ["carrier_id", "region_id", "outlet_id"]
+    earlier = before.dates[len(before.dates) - needed + 1 :]
+    nights = [before.table(date, "lanes.parquet") for date in earlier]
     idle = pl.concat(
-        read_table(night, "lanes.parquet")
-        .group_by(place)
+        lanes.group_by(place)
         .agg(pl.sum("slots", "used"))
         .filter((pl.col("slots") > 0) & (pl.col("used") == 0))
-        for night in folders
+        for lanes in (*nights, own("lanes.parquet"))
     )
     dead = idle.group_by(place).len().filter(pl.col("len") == needed).sort(place)
     if len(dead):
@@ -249,15 +315,17 @@ def _dead_lanes(
         )
 
 
-def _lost_slots(folder: Path, before: Mapping[dt.date, Path]) -> Iterator[Alert]:
+def _lost_slots(
+    own: Callable[[str], pl.DataFrame], before: NightsBefore
+) -> Iterator[Alert]:
     """Merchants that had slots the night before, and have none."""
-    if not before:
+    if not before.dates:
         return
     import polars as pl
 
-    last = max(before)
-    had = read_table(before[last], "merchants.parquet").filter(pl.col("cap") > 0)
-    has = read_table(folder, "merchants.parquet").filter(pl.col("cap") > 0)
+    last = before.dates[-1]
+    had = before.table(last, "merchants.parquet").filter(pl.col("cap") > 0)
+    has = own("merchants.parquet").filter(pl.col("cap") > 0)
     lost = had.join(has, on="merchant_id", how="anti").sort("merchant_id")
     if len(lost):
         yield Alert(
@@ -272,18 +340,20 @@ def _lost_slots(folder: Path, before: Mapping[dt.date, Path]) -> Iterator[Alert]
 
 
 def _splitting(
-    config: Config, day: dt.date, record: Mapping[str, Any]
+    config: Config,
+    day: dt.date,
+    find_groups: Callable[[Splitting], pl.DataFrame],
 ) -> Iterator[Alert]:
     """Merchants whose cap would be lower if orders that look split counted once."""
     rule = config.operations.alerts.splitting
     if not rule.columns:
         return
     try:
-        orders = _read_orders(record, rule.columns, cell_rules(config))
+        groups = find_groups(rule)
     except OptimizerError as error:
         yield Alert("splitting", warn("SPLITTING_NOT_SOUGHT", error=str(error)))
         return
-    lower = merchants_that_split(orders, config, day)
+    lower = _lower(groups, config, day)
     if len(lower):
         yield Alert(
             "splitting",
@@ -298,23 +368,18 @@ def _splitting(
         )
 
 
-def _read_orders(
-    record: Mapping[str, Any], columns: tuple[str, ...], rules: CellRules
+def _read_groups(
+    record: Mapping[str, Any], rules: CellRules, rule: Splitting
 ) -> pl.DataFrame:
-    """The columns that identify split orders: merchant, value, configured ones."""
+    """Groups of the orders in the files that the record names."""
     import polars as pl
 
     paths = [file["path"] for file in record["inputs"]["orders"]["files"]]
-    wanted = ("merchant_id", "order_value_cny", *columns)
-    more = [
-        Column(name, "id", "named by alerts.splitting")
-        for name in columns
-        if name not in ORDERS.column_names
-    ]
-    table = replace(ORDERS, columns=(*ORDERS.columns, *more))
+    table = asked_orders(rule.columns)
+    wanted = table.column_names
     source = open_source(paths, table, require=wanted, rules=rules)
     batches = [frame.select(wanted) for frame in read_batches(source, wanted)]
-    return pl.concat(batches)
+    return count_groups(pl.concat(batches), rule)
 
 
 def merchants_that_split(
@@ -336,24 +401,15 @@ def merchants_that_split(
     pl.DataFrame
         ``merchant_id``, ``num_orders``, ``num_counted_once``, by merchant.
     """
-    import polars as pl
+    groups = count_groups(orders, config.operations.alerts.splitting)
+    return _lower(groups, config, day)
 
-    rule, rate = config.operations.alerts.splitting, policy_on(config, day).cap.rate
-    value = pl.col("order_value_cny").cast(pl.Float64, strict=False)
-    small = orders.filter(value < float(rule.below_cny)).drop_nulls(list(rule.columns))
-    groups = small.group_by("merchant_id", *rule.columns).len()
-    many = groups.filter(pl.col("len") >= rule.group_size)
-    extra = many.group_by("merchant_id").agg(extra=(pl.col("len") - 1).sum())
-    sizes = orders.group_by("merchant_id").agg(num_orders=pl.len())
-    seen = sizes.join(extra, on="merchant_id").with_columns(
-        num_counted_once=pl.col("num_orders") - pl.col("extra")
-    )
+
+def _lower(groups: pl.DataFrame, config: Config, day: dt.date) -> pl.DataFrame:
+    seen = sizes_of(groups, config.operations.alerts.splitting)
+    rate = policy_on(config, day).cap.rate
     caps = [caps_of(seen[name].to_numpy(), rate) for name in _SIZES]
-    return (
-        seen.filter(caps[1] < caps[0])
-        .select("merchant_id", *_SIZES)
-        .sort("merchant_id")
-    )
+    return seen.filter(caps[1] < caps[0]).sort("merchant_id")
 
 
 _SIZES = ("num_orders", "num_counted_once")

@@ -15,6 +15,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from optimizer.verify.cells import cells_text
+from optimizer.verify.folders import as_duckdb, folders_text, of_folders, path_text
 from optimizer.verify.reading import reading_of, reading_text
 
 if TYPE_CHECKING:
@@ -27,10 +28,16 @@ _PARTS = (
     *("1_rules", "1_published_amounts", "2_inputs", "3_savings", "4_caps", "5_lanes"),
     *("6_limits", "7_plan", "8_bounds", "9_decisions", "9_equals", "10_figures"),
     *("10_tonight", "10_report", "11_prices", "12_margins", "13_evidence"),
-    "14_warnings",
+    *("13_places", "14_warnings"),
 )
+#: Parts about the places of rows in files; executors write folders of them.
+_OF_FILES = ("13_places",)
 #: The same of a night of format 2, whose decisions stand by order_id.
-_BY_ORDER = tuple("13_evidence_by_rows" if p == "13_evidence" else p for p in _PARTS)
+_BY_ORDER = tuple(
+    "13_evidence_by_rows" if part == "13_evidence" else part
+    for part in _PARTS
+    if part not in _OF_FILES
+)
 #: The same of a night of before margins were amounts.
 _BY_PRICES = (
     *("1_rules", "1_published_prices", *_PARTS[2:7], "7_plan", "8_bounds"),
@@ -49,7 +56,7 @@ class Part:
     text: str
 
 
-def statement(record: Mapping[str, Any]) -> list[Part]:
+def statement(record: Mapping[str, Any], address: str | None = None) -> list[Part]:
     """
     State a night.
 
@@ -57,6 +64,9 @@ def statement(record: Mapping[str, Any]) -> list[Part]:
     ----------
     record
         As in ``run.json``.
+    address
+        Where executors wrote it, each table as a folder of files; ``None``: it is a
+        folder of files.
 
     Returns
     -------
@@ -66,8 +76,11 @@ def statement(record: Mapping[str, Any]) -> list[Part]:
         night holds.
     """
     reading = reading_of(record)
-    parts = [Part("night", _night(record, reading))]
+    parts = [Part("night", _night(record, reading, address))]
+    is_far = address is not None
     for name in _parts_of(record):
+        if is_far and name in _OF_FILES:
+            continue
         text = (
             files(__package__).joinpath("statement", f"{name}.sql").read_text("utf-8")
         )
@@ -77,6 +90,8 @@ def statement(record: Mapping[str, Any]) -> list[Part]:
             text = text.replace("{decision_text}", _decision_text(record))
         if name == "13_evidence":
             text = _with_columns(text, record["evidence"]["columns"])
+        if is_far:
+            text = of_folders(text)
         parts.append(Part(name.split("_", 1)[1], text))
     return parts
 
@@ -103,7 +118,7 @@ def has_amounts(record: Mapping[str, Any]) -> bool:
     return "surplus_cny" in record.get("evidence", {}).get("columns", ())
 
 
-def audit_text(record: Mapping[str, Any]) -> str:
+def audit_text(record: Mapping[str, Any], address: str | None = None) -> str:
     """
     Write ``audit.sql``.
 
@@ -111,18 +126,22 @@ def audit_text(record: Mapping[str, Any]) -> str:
     ----------
     record
         As in ``run.json``; the outputs need only name the tables.
+    address
+        As of :func:`statement`.
     """
-    parts = statement(record)
-    unstated = (
-        "".join(f"--   {words}\n" for words in not_in_sql(record)) or "--   nothing\n"
-    )
+    parts, is_far = statement(record, address), address is not None
+    not_said = not_in_sql(record, is_far=is_far)
+    unstated = "".join(f"--   {words}\n" for words in not_said) or "--   nothing\n"
+    where, by_code = "in the folder of the night", ", and optimizer verify does"
+    if is_far:
+        where, by_code = "where DuckDB reads the addresses below", ""
     return (
         "-- The night stated a second time, from the documentation: run it with\n"
         "--\n--     duckdb < audit.sql\n--\n"
-        "-- in the folder of the night. It reads the inputs and the published tables,\n"
+        f"-- {where}. It reads the inputs and the published tables,\n"
         "-- works every number out anew, and ends with one table: what is not as it\n"
         "-- was published. No row: everything holds. DuckDB 1.4 or newer.\n--\n"
-        "-- What SQL alone does not state of this night, and optimizer verify does:\n"
+        f"-- What SQL alone does not state of this night{by_code}:\n"
         f"{unstated}\n"
         + "\n".join(part.text for part in parts)
         + "\n"
@@ -130,10 +149,10 @@ def audit_text(record: Mapping[str, Any]) -> str:
     )
 
 
-def not_in_sql(record: Mapping[str, Any]) -> list[str]:
+def not_in_sql(record: Mapping[str, Any], *, is_far: bool = False) -> list[str]:
     """Descriptions of the parts of a night that are stated by code, not by SQL."""
     config, found = record["config"], []
-    if is_of_today(record):
+    if is_of_today(record) and not is_far:
         found.append("the keys of orders in their index")
     if config["model"] is not None:
         found.append(
@@ -178,23 +197,26 @@ def final_question(names: Sequence[str]) -> str:
     return f"-- What does not hold.\n{asked};\n"
 
 
-def _night(record: Mapping[str, Any], reading: Reading) -> str:
+def _night(
+    record: Mapping[str, Any], reading: Reading, address: str | None = None
+) -> str:
     """The parameters of the night."""
     config = json.dumps(record["config"], indent=1, sort_keys=True, ensure_ascii=False)
     outputs = record.get("outputs", {})
     lines = [
         "-- The folder of the night; its date; its configuration as it was recorded.",
-        "SET VARIABLE run = '.';",
+        f"SET VARIABLE run = {_text('.' if address is None else as_duckdb(address))};",
         f"SET VARIABLE night = DATE {_text(record['date'])};",
         f"SET VARIABLE config = json({_text(config)});",
         f"SET VARIABLE recorded = {_recorded(record)};",
         "-- The input files, where run.json says that they were; elsewhere: write the",
         "-- list of paths here.",
     ]
+    path = "file ->> 'path'" if address is None else path_text()
     for name in reading.tables:
         lines += [
             f"SET VARIABLE {name} = (",
-            "    SELECT list(file ->> 'path') FROM (SELECT unnest(from_json(",
+            f"    SELECT list({path}) FROM (SELECT unnest(from_json(",
             f"        content::JSON -> '$.inputs.{name}.files', '[\"JSON\"]')) AS file",
             "    FROM read_text(getvariable('run') || '/run.json')));",
         ]
@@ -216,7 +238,8 @@ def _night(record: Mapping[str, Any], reading: Reading) -> str:
         *_optional("branch_prices", "branch_prices_said", outputs),
         *_optional("draws", "draws_said", outputs),
     ]
-    return "\n".join(lines) + "\n"
+    text = "\n".join(lines) + "\n"
+    return text if address is None else of_folders(text) + folders_text(record)
 
 
 def _recorded(record: Mapping[str, Any]) -> str:

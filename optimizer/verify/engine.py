@@ -254,7 +254,7 @@ def _code_of(
     engine: duckdb.DuckDBPyConnection, part: str, record: Mapping[str, Any]
 ) -> list[Finding]:
     config = record["config"]
-    if part == "evidence":
+    if part == "places":
         from optimizer.verify.order_index import false_keys
 
         wrong = false_keys(engine)

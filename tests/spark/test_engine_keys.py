@@ -37,23 +37,15 @@ ASKING = {
     },
     "objective.explore": {"explore": "thompson"},
     "inputs.deliveries": {"deliveries": "nowhere.parquet"},
-    "inputs.wait_minutes": {"wait_minutes": 5},
-    "inputs.when_capacity_is_late": {"when_capacity_is_late": "yesterdays_capacity"},
     "capacity.attributes": {"capacity": {"attributes": ["vehicle"]}},
     "capacity.resources": {"capacity": {"resources": ["kg"]}},
     "capacity.count": {"capacity": {"count": "expected"}},
     "files.mode": {"files": {"mode": "0600"}},
     "solver.method": {"solver": {"method": "flow"}},
     "solver.memory_gb": {"solver": {"memory_gb": 2}},
-    "solver.keep_previous": {"solver": {"keep_previous": True}},
-    "operations.alerts.splitting.columns": {
-        "operations": {"alerts": {"splitting": {"columns": ["buyer_key"]}}}
-    },
     "fairness": {
         "fairness": [{"column": "region_id", "value": "r0", "min_parcels": 1}]
     },
-    "outputs": {"outputs": [{"table": "lanes", "to": "lanes-{date}.csv"}]},
-    "outbox": {"outbox": [{"platform": "jd", "format": "csv", "to": "out/{date}.csv"}]},
 }
 
 

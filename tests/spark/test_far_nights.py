@@ -5,26 +5,38 @@ from __future__ import annotations
 import datetime as dt
 import json
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 
 from optimizer.config import as_config
-from optimizer.contracts.run_folder import LEAVES, REPORT, read_record
-from optimizer.contracts.tables import DECISIONS, NIGHTS, PUBLISHED
-from optimizer.errors import BusyError, ConfigError
+from optimizer.contracts.run_folder import (
+    AUDIT,
+    LEAVES,
+    RECORD,
+    REPORT,
+    read_record,
+)
+from optimizer.contracts.tables import DECISIONS, NIGHTS, PUBLISHED, RECOMMENDATIONS
+from optimizer.errors import BusyError, ConfigError, DataError, DeliveryError
+from optimizer.explain.churn import PREVIOUS_TABLES
 from optimizer.job import run_date
+from optimizer.night.deliver import deliver_night
 from optimizer.night.state.chain import broken_links
 from optimizer.night.state.database import open_state
 from optimizer.night.state.links import read_chain
 from optimizer.spark.lease import CLAIMS, date_lease
 from tests.support.engine_nights import after_others
-from tests.support.engine_nights_more import slots_taken_before
+from tests.support.engine_nights_more import keeping_ties, slots_taken_before
 from tests.support.spark_cluster import spark_alone
 from tests.support.system_tools import needs
 
 DAY = dt.date(2026, 11, 22)
+TABLES = "orders", "capacity", "options", "deliveries"
 EVE = DAY - dt.timedelta(days=1)
 pytestmark = [
     needs("java"),
@@ -41,14 +53,37 @@ def spark():
 
 
 def banked(folder):
-    """A night that counts on others, by what far nights honour."""
+    """
+    A night that counts on others, with all that stands around it: the second night's
+    capacity is late, its deliveries are more than usual, and a copy's folder is a file.
+    """
     config = after_others(folder)
-    for name in ("wait_minutes", "when_capacity_is_late"):
-        del config["inputs"][name]
-    for name in ("splitting", "input_change", "dead_lane_nights"):
-        del config["operations"]["alerts"][name]
-    del config["files"], config["outputs"]
-    return config
+    del config["files"]
+    orders = pl.read_parquet(folder / "around.parquet").with_columns(wave="region_id")
+    orders.write_parquet(folder / "around.parquet", row_group_size=90)
+    rule = {"columns": ["wave"], "below_cny": 50, "group_size": 2}
+    config["operations"]["alerts"]["splitting"] = rule
+    inputs = config["inputs"] | {
+        "capacity": f"{folder}/around-{{date}}.csv",
+        "deliveries": f"{folder}/deliveries-{{date}}.csv",
+        "wait_minutes": 0.001,
+    }
+    shutil.copy(folder / "around.csv", folder / f"around-{EVE}.csv")
+    told = (folder / "deliveries.csv").read_text()
+    (folder / f"deliveries-{EVE}.csv").write_text(told)
+    more = "".join(f"nobody{n},2026-11-20,lost\n" for n in range(3))
+    (folder / f"deliveries-{DAY}.csv").write_text(told + more)
+    (folder / "shut-spark").touch()
+    copies = [
+        {"table": table, "to": f"{folder}/{where}/{table}-{{date}}.csv"}
+        for table, where in (
+            ("decisions", "ENGINE"),
+            ("recommendations", "ENGINE"),
+            ("lanes", "shut-ENGINE"),
+        )
+    ]
+    box = {"platform": "douyin", "format": "csv", "to": f"{folder}/ENGINE/{{date}}.csv"}
+    return config | {"inputs": inputs, "outputs": copies, "outbox": [box]}
 
 
 def configured(config, engine):
@@ -56,8 +91,9 @@ def configured(config, engine):
     own = json.loads(json.dumps(config).replace("ENGINE", engine))
     output = f"{own['output']}-{engine}"
     if engine == "spark":
-        paths = {name: f"file://{path}" for name, path in own["inputs"].items()}
-        own["inputs"], output = paths, f"file://{output}"
+        paths = {name: own["inputs"][name] for name in TABLES if name in own["inputs"]}
+        own["inputs"] |= {name: f"file://{path}" for name, path in paths.items()}
+        output = f"file://{output}"
     return as_config(own | {"engine": engine, "output": output})
 
 
@@ -84,6 +120,15 @@ def said(page):
     )
 
 
+def stated_again(script):
+    """What does not hold of a night, as DuckDB finds it from addresses alone."""
+    *statements, question = duckdb.extract_statements(script)
+    with duckdb.connect() as engine:
+        for statement in statements:
+            engine.execute(statement)
+        return engine.execute(question).fetchall()
+
+
 def assert_as_near(near, far):
     """Tables, evidence and report of a far night are those of one machine."""
     folder = Path(far.run_dir.removeprefix("file://")) / far.record["run_id"]
@@ -100,10 +145,12 @@ def assert_as_near(near, far):
         same = [frame.select(keys).sort(pl.all()) for frame in (ours, theirs)]
         assert same[0].equals(same[1]), file
     assert far_text(folder, LEAVES) == (near.run_dir / LEAVES).read_text()
-    made_by = {"config", "identity", "outputs", "run_measurements", "versions"}
-    made_by |= {"origins", "inputs"}
-    told = json.loads(far_text(folder.parent, "run.json"))
-    assert told == json.loads(json.dumps(far.record))
+    made_by = {"config", "identity", "run_id", "run_measurements", "versions"}
+    made_by |= {"origins", "inputs", "outputs"}
+    text = far_text(folder.parent, RECORD)
+    assert text == far_text(folder, RECORD)
+    assert json.loads(text) == json.loads(json.dumps(far.record))
+    told = json.loads(text.replace("file://", ""))
     for key in {*record} - made_by:
         assert record[key] == told[key], key
     for name, table in told["outputs"].items():
@@ -111,6 +158,7 @@ def assert_as_near(near, far):
         assert table.get("num_rows") == rows, name
     page = far_text(folder, REPORT)
     assert said(page) == said((near.run_dir / REPORT).read_text())
+    assert stated_again(far_text(folder, AUDIT)) == []
 
 
 @pytest.mark.parametrize("make", [banked, slots_taken_before])
@@ -119,18 +167,69 @@ def test_far_nights_that_count_on_others_are_those_of_one_machine(
 ):
     """
     Also where the run of the first died before the state had it: rows, leaves, record
-    and report of the second are equal, and the chain has a link of each.
+    and report of the second are equal, SQL finds nothing, and the chain has both.
     """
     config = make(tmp_path)
     near, far = configured(config, "local"), configured(config, "spark")
     for day in (EVE, DAY):
-        alone, there = run_date(near, day), run_date(far, day)
+        alone, there = run_date(near, day), first_run(far, day, tmp_path)
         assert there.outcome == "published"
         assert_as_near(alone, there)
         if day == EVE:
             Path(far.state.url.removeprefix("sqlite:///")).unlink()
+    assert_same_copies(far, tmp_path)
     assert run_date(far, DAY).outcome == "unchanged"
     assert_chained(far, tmp_path / "own", there.record)
+    if make is banked:
+        kinds = {alert["kind"] for alert in there.record["alerts"]}
+        assert kinds == {"dead_lanes", "input_change", "splitting"}
+        assert [*there.record["substitutes"]] == ["capacity"]
+        assert_altered_is_found(there)
+
+
+def first_run(far, day, folder):
+    """A run; what of its copies did not arrive is sent by the next, and no other."""
+    (shut,) = folder.glob("shut-spark") if far.outputs else [None]
+    if shut is None or shut.is_dir():
+        return run_date(far, day)
+    with pytest.raises(DeliveryError) as told:
+        run_date(far, day)
+    assert f"{far.output}/{day}: is published, but not all copies" in str(told.value)
+    assert f"optimizer run --date {day} --config FILE" in str(told.value)
+    shut.unlink()
+    (folder / f"spark/decisions-{day}.csv").unlink()
+    again = run_date(far, day)
+    assert again.outcome == "unchanged"
+    assert (shut / f"lanes-{day}.csv").exists()
+    assert not (folder / f"spark/decisions-{day}.csv").exists()
+    shutil.copy(folder / f"local/decisions-{day}.csv", folder / "spark")
+    return replace(again, outcome="published")
+
+
+def assert_same_copies(far, folder):
+    """Tables and platforms' files that were sent, byte for byte."""
+    ours, theirs = (
+        {
+            path.relative_to(folder).as_posix().replace(engine, ""): path.read_bytes()
+            for path in folder.glob(f"*{engine}/*.csv")
+        }
+        for engine in ("local", "spark")
+    )
+    assert ours == theirs
+    assert len(ours) == (10 if far.outputs else 0)
+
+
+def assert_altered_is_found(night):
+    """SQL says which decision is not what was published."""
+    folder = Path(night.run_dir.removeprefix("file://")) / night.record["run_id"]
+    script = far_text(folder, AUDIT)
+    (file, *_) = (folder / "decisions.parquet").glob("*.parquet")
+    rows = pl.read_parquet(file)
+    other = rows.with_columns(saving_cny=pl.col("saving_cny") + 1e-6)
+    other.write_parquet(file)
+    checks = {check for check, *_ in stated_again(script)}
+    assert "evidence" in checks
+    rows.write_parquet(file)
 
 
 def assert_chained(config, folder, record):
@@ -153,6 +252,65 @@ def test_a_far_date_is_held_by_one_driver(spark, tmp_path):
     assert f"another run holds {folder} (process " in str(told.value)
     names = [path.name for path in Path(folder.removeprefix("file://")).iterdir()]
     assert names == [CLAIMS]
+
+
+def test_a_late_input_is_named_by_its_address(spark, tmp_path):
+    """After the wait; no claim is written, so that another driver may try."""
+    config = banked(tmp_path)
+    (tmp_path / "around.parquet").unlink()
+    far = configured(config, "spark")
+    with pytest.raises(BusyError) as told:
+        run_date(far, DAY)
+    assert told.value.exit_code == 75
+    late = f"orders (file://{tmp_path}/around.parquet); capacity (file://"
+    assert f"inputs of {DAY} are late: {late}" in str(told.value)
+    assert not Path(far.output.removeprefix("file://")).exists()
+
+
+def as_clusters(run, output):
+    """The address of a night as a cluster publishes it, made of one machine's."""
+    record = read_record(run) | {"run_id": "before"}
+    for name in PREVIOUS_TABLES:
+        (output / "before" / name).mkdir(parents=True)
+        shutil.copy(run / name, output / "before" / name / "part.parquet")
+    (output / RECORD).mkdir()
+    (output / RECORD / "part.txt").write_text(json.dumps(record))
+    return f"file://{output}"
+
+
+def test_ties_are_decided_for_an_earlier_far_night(spark, tmp_path):
+    """By its address, as one machine does by its folder; an address of none is told."""
+    config = keeping_ties(tmp_path)
+    near, far = configured(config, "local"), configured(config, "spark")
+    fewer = pl.read_csv(tmp_path / "ties.csv").with_columns(pl.col("slots") // 2)
+    fewer.write_csv(tmp_path / "fewer.csv")
+    inputs = config["inputs"] | {"capacity": f"{tmp_path}/fewer.csv"}
+    other = configured(config | {"inputs": inputs, "output": f"{tmp_path}/b"}, "local")
+    before = run_date(other, EVE).run_dir
+    alone = run_date(near, DAY, previous=before)
+    address = as_clusters(before, tmp_path / "far")
+    there = run_date(far, DAY, previous=address)
+    assert_as_near(alone, there)
+    assert there.record["identity"]["previous"] == read_record(before)["identity"]
+    free = run_date(configured(config | {"output": f"{tmp_path}/f"}, "local"), DAY)
+    plans = [
+        pl.read_parquet(run / RECOMMENDATIONS.file)
+        for run in (alone.run_dir, free.run_dir)
+    ]
+    assert not plans[0].equals(plans[1])
+    nowhere = f"file://{tmp_path}/nowhere"
+    with pytest.raises(DataError, match="no night of a cluster is published there"):
+        run_date(far, DAY, previous=nowhere)
+    with pytest.raises(ConfigError, match=r"--previous file://.*give the folder"):
+        run_date(near, DAY, previous=nowhere)
+
+
+def test_copies_of_far_nights_are_sent_by_a_run(tmp_path):
+    """`deliver` says so, and makes no folder that is named like an address."""
+    far = configured(banked(tmp_path), "spark")
+    with pytest.raises(ConfigError, match=rf"optimizer run --date {DAY} --config FILE"):
+        deliver_night(far, DAY)
+    assert not Path("file:").exists()
 
 
 def test_what_far_nights_need_a_state_for_is_refused_without_one(tmp_path):

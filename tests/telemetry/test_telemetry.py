@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from optimizer.config import as_config, load_config
 from optimizer.job import run_date
+from optimizer.night.split_orders import count_groups, sizes_of
 from optimizer.telemetry import alerts as alerting
 from optimizer.telemetry import failures
 from optimizer.telemetry.alerts import find_alerts, merchants_that_split
@@ -194,6 +195,7 @@ def test_split_orders_are_those_that_raise_a_cap():
     Five or more orders below 20 CNY of one buyer count once; a merchant is named if its
     cap is lower then: 40 of 100 alike (3 slots, then 1), 5 of 200 alike (6, then 5).
     Not if the group is of four, of dearer orders, of unknown buyers, or changes no cap.
+    Orders that are counted in parts are counted as one table.
     """
     rule = {"columns": ["drop_key"], "below_cny": 20, "group_size": 5}
     config = as_config(MINIMAL | {"operations": {"alerts": {"splitting": rule}}})
@@ -209,6 +211,11 @@ def test_split_orders_are_those_that_raise_a_cap():
     )
     found = merchants_that_split(orders, config, DAY)
     assert found.rows() == [("edge", 200, 196), ("forty", 100, 61)]
+    splitting = config.operations.alerts.splitting
+    parts = [count_groups(part, splitting) for part in orders.iter_slices(97)]
+    summed = pl.concat(parts).group_by("merchant_id", "group").agg(pl.sum("num_orders"))
+    by_part = sizes_of(summed, splitting).filter(pl.col("merchant_id").is_in(["edge"]))
+    assert by_part.rows() == [("edge", 200, 196)]
 
 
 @pytest.mark.slow
