@@ -24,6 +24,7 @@ from optimizer.night.deliver import (
 )
 from optimizer.night.publish import VERSIONS, point
 from optimizer.spark.brought import bring_night
+from optimizer.spark.faults import first_line
 from optimizer.spark.lease import CLAIMS
 from optimizer.spark.write import is_seen, read_lines, write_text
 
@@ -62,6 +63,9 @@ def send_far_copies(
     DeliveryError
         Naming every copy that did not arrive, and why.
     """
+    from py4j.protocol import Py4JJavaError
+    from pyspark.errors import PySparkException
+
     copies = named_copies(config)
     arrived = _arrived(session, folder, record) if copies else []
     files = {
@@ -76,7 +80,14 @@ def send_far_copies(
     with TemporaryDirectory() as here:
         output = Path(here)
         run = output / VERSIONS / day.isoformat() / record["run_id"]
-        bring_night(session, folder, record, sorted(files), run)
+        again = f"optimizer run --date {day} --config FILE"
+        try:
+            bring_night(session, folder, record, sorted(files), run)
+        except (PySparkException, Py4JJavaError) as error:
+            raise DeliveryError(
+                f"{folder}: is published, but the cluster did not give the tables for "
+                f"its copies ({first_line(error)}). To send them: {again}"
+            ) from error
         point(output, day, run)
         note = output / RECEIPTS / f"{day}.json"
         note.parent.mkdir()
@@ -85,7 +96,6 @@ def send_far_copies(
         try:
             send_copies(config, output, day)
         except DeliveryError as error:
-            again = f"optimizer run --date {day} --config FILE"
             text = str(error).replace(str(output / day.isoformat()), folder)
             raise DeliveryError(text.replace(again_words(day), again)) from None
         finally:

@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pytest
+from pyspark.errors import PySparkException
 
 from optimizer.config import as_config
 from optimizer.contracts.run_folder import (
@@ -29,6 +30,8 @@ from optimizer.night.deliver import deliver_night
 from optimizer.night.state.chain import broken_links
 from optimizer.night.state.database import open_state
 from optimizer.night.state.links import read_chain
+from optimizer.spark import far_copies
+from optimizer.spark.far_copies import send_far_copies
 from optimizer.spark.lease import CLAIMS, date_lease
 from tests.support.engine_nights import after_others
 from tests.support.engine_nights_more import keeping_ties, slots_taken_before
@@ -311,6 +314,22 @@ def test_copies_of_far_nights_are_sent_by_a_run(tmp_path):
     with pytest.raises(ConfigError, match=rf"optimizer run --date {DAY} --config FILE"):
         deliver_night(far, DAY)
     assert not Path("file:").exists()
+
+
+def test_a_cluster_that_fails_after_the_night_does_not_unsay_it(tmp_path, monkeypatch):
+    """The night is published; what is missing are its copies, and a run sends them."""
+
+    def give_up(*_):
+        raise PySparkException("executors are gone")
+
+    monkeypatch.setattr(far_copies, "bring_night", give_up)
+    far, folder = configured(banked(tmp_path), "spark"), str(tmp_path / f"{DAY}")
+    with pytest.raises(DeliveryError) as told:
+        send_far_copies(None, far, DAY, folder, {"run_id": "one"})
+    assert "is published, but the cluster did not give" in str(told.value)
+    assert f"executors are gone). To send them: optimizer run --date {DAY}" in str(
+        told.value
+    )
 
 
 def test_what_far_nights_need_a_state_for_is_refused_without_one(tmp_path):
