@@ -174,10 +174,10 @@ def write_night(
         if around is not None and around.audit_text is not None:
             texts[AUDIT] = around.audit_text(record, folder)
             outputs[AUDIT] = _told_of(texts[AUDIT])
-        texts[RECORD] = one_line(record)
         for name, text in texts.items():
             write_text(session, f"{folder}/{name}", text)
         _refuse_false(session, place, record["summary"])
+        write_text(session, f"{folder}/{RECORD}", one_line(record))
     return record
 
 
