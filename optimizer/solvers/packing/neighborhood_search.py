@@ -41,6 +41,8 @@ RESCUE_OPTIONS = 4_000
 GROUP_LANES = 8
 #: Two rounds that improve by no more than this share of the plan are the last.
 LEAST_PROGRESS = 2e-6
+#: Options of a free order go with it unless they are so many widths below their prices.
+FRINGE = 4
 #: Nodes of each block's search tree.
 BLOCK_NODES = 100
 
@@ -195,7 +197,7 @@ def free_options(
     is_free[night.option_order[np.abs(night.margin) <= width]] = True
     is_free |= chosen & ((now <= width) | (now < best))
     is_free |= ~chosen & (best > 0)
-    return is_free[night.option_order] & (night.margin >= -2 * width)
+    return is_free[night.option_order] & (night.margin >= -FRINGE * width)
 
 
 def _blocks(
