@@ -87,7 +87,7 @@ def run_date(  # noqa: PLR0913 - what a run may be asked for, by name
         progress=progress,
     )
     if config.engine == "local":
-        return run(previous=_folder(previous), changes=changes)
+        return run(previous=_previous_folder(previous), changes=changes)
     if changes is not None:
         raise ConfigError("--only-changes is for engine: local; run the whole date")
     from optimizer.spark.engine_keys import refuse_keys
@@ -100,7 +100,7 @@ def run_date(  # noqa: PLR0913 - what a run may be asked for, by name
 
         with ExitStack() as held:
             decide = OnCluster(start_session, held)
-            return run(decide=decide, previous=_folder(previous))
+            return run(decide=decide, previous=_previous_folder(previous))
     if is_paranoid:
         raise ConfigError("--paranoid is for files that the driver sees; leave it out")
     return run_on_spark(
@@ -122,7 +122,7 @@ def _place(previous: Path | str | None) -> Path | str | None:
     return resolved(previous)
 
 
-def _folder(previous: Path | str | None) -> Path | None:
+def _previous_folder(previous: Path | str | None) -> Path | None:
     """An earlier night that this machine sees."""
     if previous is not None and "://" in str(previous):
         raise ConfigError(

@@ -240,6 +240,7 @@ BY_WRITING = {
     "run": "options of its own: --shadow",
     "_changes": "options of its own: --only-changes",
     "run_date": "options of its own: --previous",
+    "_previous_folder": "the same",
     "run_night": "_refuse_published refuses the same",
 }
 ERRORS = {"ConfigError", "DataError", "SolveError", "BusyError", "PublishError"}
