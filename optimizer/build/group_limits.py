@@ -73,11 +73,10 @@ def capacity_drafts(placed: Placed, rows: Sequence[CapacityRow]) -> Iterator[Dra
     counting = placed.counting
     for row, option in _matching(placed, rows):
         low, high = take_up_range(placed, option)
-        taken, most_taken = placed.load[option], len(option)
+        taken = placed.load[option]
         if row.resource is not None:
             taken = placed.amounts[row.resource][option]
-            most_taken = int(taken.sum())
-        most = counting.room(row.slots, most_taken, low, high)
+        most = counting.room(row.slots, int(taken.sum()), low, high)
         weight = taken * placed.part(option)
         limit = Limit(
             "capacity",

@@ -316,11 +316,11 @@ def _counted_slots(problem: Problem, placed: Placed) -> NDArray[np.int64]:
     for lanes, above in ancestors(problem.lane_parent):
         np.minimum.at(lowest, above, direct[0][lanes])
         np.maximum.at(highest, above, direct[1][lanes])
-    num_options = lane_use(problem.option_lane, problem.lane_parent)
+    most = lane_use(problem.option_lane, problem.lane_parent, placed.load)
     room = [
         counting.room(slots, used, *_range(rates, low, high))
         for slots, used, low, high in zip(
-            *(a.tolist() for a in (problem.slots, num_options, lowest, highest)),
+            *(a.tolist() for a in (problem.slots, most, lowest, highest)),
             strict=True,
         )
     ]

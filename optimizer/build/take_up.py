@@ -76,7 +76,7 @@ class Counting:
         """Whether recommendations are counted whole."""
         return self.scale == 1
 
-    def room(self, slots: int, num_options: int, low: Fraction, high: Fraction) -> int:
+    def room(self, slots: int, most: int, low: Fraction, high: Fraction) -> int:
         """
         Capacity of a row, in counted parts.
 
@@ -84,19 +84,19 @@ class Counting:
         ----------
         slots
             Purchases that it takes.
-        num_options
-            Options that count in it.
+        most
+            What all options that count in it take together.
         low, high
             Least and greatest take-up of those.
         """
         if self.rule == "recommendations" or slots == 0:
             return slots
-        if low == high or num_options == 0:
-            most = recommendations(slots, high, num_options, self._limit)
-            return most * _part(high, self.scale) if self.scale > 1 else most
+        if low == high or most == 0:
+            fits = recommendations(slots, high, most, self._limit)
+            return fits * _part(high, self.scale) if self.scale > 1 else fits
         if self._limit is None:
             return slots * self.scale
-        return mean_parts(slots, num_options, self.scale, self._limit)
+        return mean_parts(slots, most, self.scale, self._limit)
 
     @property
     def _limit(self) -> Decimal | None:

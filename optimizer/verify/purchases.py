@@ -32,14 +32,14 @@ class Row:
 
     Attributes
     ----------
-    slots, num_ways
-        Purchases that it takes; ways of orders that count in it.
+    slots, most_taken
+        Purchases that it takes; what all ways that count in it take together.
     low, high
         Least and greatest take-up of these.
     """
 
     slots: int
-    num_ways: int
+    most_taken: int
     low: Fraction
     high: Fraction
 
@@ -48,12 +48,12 @@ def fill_rooms(statement: duckdb.DuckDBPyConnection, quantile: Decimal) -> None:
     """Give the statement the capacity of each of its rows."""
     (scale,) = statement.execute("SELECT getvariable('scale')").fetchone() or (1,)
     rows = statement.execute(
-        "SELECT of, id, slots, num_ways, low::VARCHAR, high::VARCHAR FROM counted"
+        "SELECT of, id, slots, most_taken, low::VARCHAR, high::VARCHAR FROM counted"
     ).fetchall()
     known: dict[Row, int] = {}
     rooms = []
-    for of, number, slots, num_ways, low, high in rows:
-        row = Row(slots, num_ways, Fraction(low), Fraction(high))
+    for of, number, slots, most_taken, low, high in rows:
+        row = Row(slots, most_taken, Fraction(low), Fraction(high))
         if row not in known:
             known[row] = room_of(row, int(scale), 1 - quantile)
         rooms.append((of, number, known[row]))
@@ -80,19 +80,19 @@ def room_of(row: Row, scale: int, limit: Decimal) -> int:
     >>> room_of(Row(13, 1000, quarter, quarter), 1, Decimal("0.05"))
     36
     """
-    if row.low == row.high or row.num_ways == 0:
+    if row.low == row.high or row.most_taken == 0:
         part = max(1, ceil(row.high * scale)) if scale > 1 else 1
-        most = max(row.slots, row.num_ways)
+        most = max(row.slots, row.most_taken)
         return part * _largest(
             row.slots, most, lambda n: beyond(n, row.high, row.slots) <= limit
         )
-    if row.num_ways <= row.slots:
+    if row.most_taken <= row.slots:
         return row.slots * scale
     return _largest(
         0,
         row.slots * scale,
         lambda mean: (
-            beyond(row.num_ways, Fraction(mean, scale * row.num_ways), row.slots)
+            beyond(row.most_taken, Fraction(mean, scale * row.most_taken), row.slots)
             <= limit
         ),
     )

@@ -8,12 +8,15 @@ from itertools import product
 from math import comb
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import optimizer
 from optimizer.build.take_up import make_counting, mean_parts, recommendations, tail
 from optimizer.config.models import CapacityRules
+from optimizer.testing import assert_certified, make_tables
 from tests.support.examples import examples
 
 CHANCES = st.fractions(0, 1, max_denominator=20)
@@ -102,3 +105,43 @@ def test_parts_are_never_below_the_take_up(
     assert counting.room(0, 9, low, high) == 0
     if count == "expected" and len(set(take_up)) > 1:
         assert counting.room(slots, 9, low, high) == slots * counting.scale
+
+
+@pytest.mark.parametrize("is_side", [False, True], ids=["lane", "row"])
+@pytest.mark.parametrize("seed", range(6))
+def test_expected_purchases_of_large_parcels_fill_a_row(seed: int, is_side: bool):
+    """
+    Of parcels that take several slots a row holds as many recommendations as its slots
+    over the take-up: the night with so many slots that counts them whole.
+    """
+    draw = np.random.default_rng(seed)
+    num_orders, slots = int(draw.integers(2, 14)), int(draw.integers(0, 40))
+    take_up = Fraction(int(draw.integers(1, 8)), 8)
+    rows = [(f"o{n}", f"m{n % 2}", "north", float(n + 2)) for n in range(num_orders)]
+    carriers = {"yunda": 99} if is_side else {"yunda": slots}
+    night = make_tables(rows, carriers, rate=1)
+    orders = night.orders.with_columns(
+        load=pl.Series(draw.integers(1, 11, num_orders), dtype=pl.Int64)
+    )
+    merchants = pl.DataFrame(
+        {"merchant_id": ["m0", "m1"], "take_up": [float(take_up)] * 2}
+    )
+
+    def chosen(slots: int, rule: str) -> list[str]:
+        capacity = night.capacity
+        if is_side:  # a row of all carriers is no lane
+            more = pl.DataFrame({"carrier_id": [None], "slots": [slots]})
+            capacity = pl.concat([capacity, more], how="diagonal_relaxed")
+        else:
+            capacity = capacity.with_columns(slots=pl.lit(slots))
+        found = optimizer.allocate(
+            orders,
+            capacity,
+            config=night.config | {"capacity": {"count": rule}},
+            merchants=merchants,
+        )
+        assert_certified(found)
+        assert found.certificate.gap == 0
+        return found.orders.filter("is_premium")["order_id"].to_list()
+
+    assert chosen(slots, "expected") == chosen(int(slots / take_up), "recommendations")

@@ -82,6 +82,7 @@ FROM taken_up;
 -- Ways in bulk: enough for all that limits ask about them.
 CREATE TEMP TABLE bulk AS
 SELECT w.cell, w.place, w.merchant_id, count(*) AS num_ways,
+    sum(w.load)::HUGEINT AS num_slots,
     sum(w.load * c.part)::HUGEINT AS load, max(w.load * c.part) AS heaviest,
     any_value(c.part) AS part, any_value(c.take_up) AS take_up
 FROM way AS w
@@ -91,19 +92,19 @@ GROUP BY w.cell, w.place, w.merchant_id;
 
 -- What a row that holds purchases is asked about, and what it holds.
 CREATE TEMP TABLE counted AS
-SELECT 'lane' AS of, l.lane AS id, l.slots, coalesce(f.num_ways, 0)::BIGINT AS num_ways,
+SELECT 'lane' AS of, l.lane AS id, l.slots, coalesce(f.num_slots, 0)::BIGINT AS most_taken,
     coalesce(f.low, (SELECT min(take_up) FROM counting)) AS low,
     coalesce(f.high, (SELECT min(take_up) FROM counting)) AS high
 FROM lane AS l
 LEFT JOIN (
-    SELECT p.lane, sum(b.num_ways) AS num_ways, min(b.take_up) AS low,
+    SELECT p.lane, sum(b.num_slots) AS num_slots, min(b.take_up) AS low,
         max(b.take_up) AS high
     FROM path AS p JOIN bulk AS b USING (place)
     GROUP BY p.lane
 ) AS f USING (lane)
 UNION ALL
 SELECT 'row', r.id, r.slots,
-    CASE WHEN r.resource IS NULL THEN coalesce(f.num_ways, 0) ELSE coalesce(t.amount, 0) END::BIGINT,
+    CASE WHEN r.resource IS NULL THEN coalesce(f.num_slots, 0) ELSE coalesce(t.amount, 0) END::BIGINT,
     coalesce(f.low, 1), coalesce(f.high, 1)
 FROM beside_row AS r
 LEFT JOIN (
@@ -112,7 +113,7 @@ LEFT JOIN (
     GROUP BY t.number, t.day, w.resource
 ) AS t ON t.number = r.number AND t.day IS NOT DISTINCT FROM r.day AND t.resource = r.resource
 LEFT JOIN (
-    SELECT t.number, t.day, sum(b.num_ways) AS num_ways, min(b.take_up) AS low,
+    SELECT t.number, t.day, sum(b.num_slots) AS num_slots, min(b.take_up) AS low,
         max(b.take_up) AS high
     FROM taking AS t JOIN bulk AS b USING (cell)
     GROUP BY t.number, t.day

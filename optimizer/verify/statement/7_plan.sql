@@ -1,17 +1,17 @@
 -- 7. What each row holds, the limits beside caps and lanes, and the plan.
 
-CREATE MACRO most_expected(slots, take_up, num_ways) AS CASE
+CREATE MACRO most_expected(slots, take_up, most_taken) AS CASE
     WHEN take_up > 0 THEN least(
-        (slots::DECIMAL(38, 24) // take_up)::BIGINT, greatest(slots, num_ways)
+        (slots::DECIMAL(38, 24) // take_up)::BIGINT, greatest(slots, most_taken)
     )
-    ELSE greatest(slots, num_ways)
+    ELSE greatest(slots, most_taken)
 END;
 CREATE TEMP TABLE held AS
 SELECT c.of, c.id, CASE
     WHEN getvariable('count_rule') = 'recommendations' OR c.slots = 0 THEN c.slots
     WHEN getvariable('count_rule') = 'quantile' THEN g.room
-    WHEN c.low = c.high OR c.num_ways = 0 THEN
-        most_expected(c.slots, c.high, c.num_ways)
+    WHEN c.low = c.high OR c.most_taken = 0 THEN
+        most_expected(c.slots, c.high, c.most_taken)
         * CASE WHEN getvariable('scale') > 1
             THEN part_of(c.high, getvariable('scale')) ELSE 1 END
     ELSE c.slots * getvariable('scale')
