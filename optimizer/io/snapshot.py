@@ -183,10 +183,27 @@ def refuse_change(snapshot: Snapshot) -> None:
     """
     path = changed_file(snapshot)
     if path is not None:
-        raise BusyError(
-            f"{path}: changed while the night was made from it; nothing was "
-            "published. Run again when the export is complete"
-        )
+        raise changed_input(path)
+
+
+def changed_input(path: Path | str) -> BusyError:
+    """
+    What is raised where an input is not what it was when the night began.
+
+    Parameters
+    ----------
+    path
+        Of the file, or its address.
+
+    Examples
+    --------
+    >>> str(changed_input("s3a://a/b.csv"))[:45]
+    's3a://a/b.csv: changed while the night was ma'
+    """
+    return BusyError(
+        f"{path}: changed while the night was made from it; nothing was published. "
+        "Run again when the export is complete"
+    )
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from optimizer.io.read import (
     sha256_of_input,
 )
 from optimizer.io.schemas import file_schema
+from optimizer.io.snapshot import changed_input
 from optimizer.spark.faults import first_line
 from optimizer.spark.rows import in_schema
 
@@ -411,7 +412,7 @@ def _copies(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, Path]]:
 
 
 def _copy(batch: pa.RecordBatch, number: int, folder: Path) -> tuple[str, Path]:
-    """Write a row's file into a folder; its address, and where it lies now."""
+    """Write a row's file into an empty folder; its address, and where it lies now."""
     address = batch["path"][number].as_py()
     local = folder / address.rsplit("/", 1)[-1]
     with local.open("wb") as file:
@@ -442,17 +443,26 @@ def copied_table(session: SparkSession, path: str) -> Iterator[dict[str, str]]:
         When there is nothing.
     DataError
         What is said of a copy while it is there, with the address for its path.
+    BusyError
+        When a file came or went as they were brought.
     """
-    _listed(session, path)
+    there = {row["path"] for row in _listed(session, path)}
     rows = _contents(session, path).select("path", "content").toArrow()
+    found = {
+        batch["path"][number].as_py(): (batch, number)
+        for batch in rows.to_batches()
+        for number in range(batch.num_rows)
+    }
+    if differing := there ^ {*found}:
+        raise changed_input(min(differing))
     with tempfile.TemporaryDirectory() as folder:
         copies = {}
-        for batch in rows.to_batches():
-            for number in range(batch.num_rows):
-                address, local = _copy(batch, number, Path(folder))
-                copies[str(local)] = address
+        for place, address in enumerate(sorted(found)):
+            own = Path(folder) / str(place)  # files of two folders may share a name
+            own.mkdir()
+            copies[str(_copy(*found[address], own)[1])] = address
         try:
-            yield dict(sorted(copies.items()))
+            yield copies
         except DataError as error:
             text = str(error)
             for copy, address in copies.items():

@@ -11,13 +11,13 @@ import pytest
 from pyspark.errors import PySparkException
 
 from optimizer.config import as_config
-from optimizer.contracts.tables import ORDERS
+from optimizer.contracts.tables import CAPACITY, ORDERS
 from optimizer.errors import DataError, PublishError
-from optimizer.io.read import FarFiles, open_source
+from optimizer.io.read import FarFiles, open_source, read_batches
 from optimizer.io.schemas import file_schema
 from optimizer.job import run_date
 from optimizer.spark import published
-from optimizer.spark.files import _frames, _Piece, open_files
+from optimizer.spark.files import _frames, _Piece, copied_table, open_files
 from optimizer.testing import random_tables
 
 pytestmark = [
@@ -184,3 +184,21 @@ def test_a_cluster_that_gives_up_on_a_near_night_says_so(spark, tmp_path, monkey
     with pytest.raises(PublishError, match=r"the cluster gave up \(no space\)"):
         run(config, tmp_path, "spark")
     assert not [*tmp_path.glob("runs*/**/run.json")]
+
+
+def test_small_far_tables_of_one_name_are_all_read(spark, tmp_path):
+    """Rows of each file, in the order of one machine, told by its own address."""
+    capacity = random_tables(5, num_orders=300).capacity
+    names = ("north", "south", "south/a b", "east")
+    for number, name in enumerate(names):
+        (tmp_path / name).mkdir(parents=True)
+        capacity.slice(2 * number, 2).write_csv(tmp_path / name / "slots.csv")
+    for pattern, num in (("*/slots.csv", 6), ("", 8)):
+        near = sorted(map(str, tmp_path.glob(pattern or "**/slots.csv")))
+        with copied_table(spark, f"file://{tmp_path}/{pattern}") as copies:
+            rows = [*read_batches(open_source([*copies], CAPACITY))]
+            theirs = [*read_batches(open_source(near, CAPACITY))]
+        told = [address.removeprefix("file:") for address in copies.values()]
+        assert [Path(f"/{place.lstrip('/')}") for place in told] == [*map(Path, near)]
+        assert pl.concat(rows).equals(pl.concat(theirs))
+        assert len(pl.concat(rows)) == num
