@@ -94,7 +94,9 @@ def connect(given):
         server = found.start("connect", [*command, "spark-internal"], **memory)
         try:
             wait_for(lambda: is_open(port), "Spark Connect")
-            yield SparkSession.builder.remote(f"sc://127.0.0.1:{port}").getOrCreate()
+            spark = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").getOrCreate()
+            yield spark
+            spark.stop()  # once the server is gone it is waited for
         finally:
             stop([server])
 
