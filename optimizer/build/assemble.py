@@ -25,6 +25,7 @@ from optimizer.build.checks import (
     warn_idle,
     warn_uncovered,
     warn_unknown,
+    warn_unnamed,
     warn_unused,
 )
 from optimizer.build.encode import OPEN
@@ -238,6 +239,7 @@ def build_problem(
         warnings=(
             *made.warnings,
             *warn_idle(layout),
+            *warn_unnamed(given, layout),
             *warn_heavy(problem, limits),
             *warn_unused(problem, given.config),
         ),

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.build.capacity import match_rows
+from optimizer.build.lookups import Missing
+from optimizer.build.night_lookups import PLACES
 from optimizer.build.side_constraints import further_limits
 from optimizer.contracts.warnings import some, warn
 from optimizer.errors import ConfigError
@@ -76,6 +78,45 @@ def warn_idle(layout: Layout) -> list[CodedWarning]:
     if not idle:
         return []
     return [warn("IDLE_CAPACITY_ROWS", num_rows=len(idle), rows=some(idle))]
+
+
+def warn_unnamed(given: NightInputs, layout: Layout) -> list[CodedWarning]:
+    """
+    Warn of rows of a resource that name a place of no order and of no row of slots.
+
+    A place with rows of slots alone is quiet tonight; one that only a row of a resource
+    has is likely misspelt, and the row limits nothing.
+    """
+    coder = given.coder
+    known = {
+        "carrier_id": {*coder.carriers.ids, *coder.roster},
+        "region_id": {*coder.regions.ids},
+        "outlet_id": {*coder.outlets.ids},
+    }
+    for row in given.capacity:
+        for column, name in row.wanted if row.resource is None else ():
+            known.get(column, set()).add(name)
+    unknown = {
+        row.named: [
+            str(Missing(name, "", known[column]))
+            for column, name in row.wanted
+            if name not in known[column]
+        ]
+        for row in layout.beside
+        if row.resource is not None and dict(row.wanted).keys() <= {*PLACES}
+    }
+    rows = [row for row, names in unknown.items() if names]
+    if not rows:
+        return []
+    names = dict.fromkeys(name for row in rows for name in unknown[row])
+    return [
+        warn(
+            "UNKNOWN_IN_RESOURCE_ROWS",
+            num_rows=len(rows),
+            rows=some(rows),
+            names=some([*names]),
+        )
+    ]
 
 
 def warn_unused(problem: Problem, config: Config) -> list[CodedWarning]:

@@ -251,6 +251,17 @@ _NIGHT: dict[str, WarningKind] = {
         num_rows="count",
         rows="rows",
     ),
+    "UNKNOWN_IN_RESOURCE_ROWS": _counted(
+        "{num_rows} capacity row of a resource limits nothing, as it names a carrier, "
+        "region or outlet of no order and of no row of slots; is it spelled as there: "
+        "{rows}; not known: {names}",
+        "{num_rows} capacity rows of a resource limit nothing, as they name a carrier, "
+        "region or outlet of no order and of no row of slots; are they spelled as "
+        "there: {rows}; not known: {names}",
+        num_rows="count",
+        rows="rows",
+        names="names",
+    ),
     "FEW_NAMES_FOUND": _counted(
         "{num_names} of {num_all} {column} names in the {table} table is of no order, "
         "so its rows select nothing; is it spelled as in the orders table: {names}",

@@ -83,7 +83,7 @@ class Outcomes:
     lane
         ``(num_rows,) int32``: lane of the chosen option; -1 where not chosen.
     load
-        ``(num_rows,) int32``: slots that the chosen option takes; ``None``: each one.
+        ``(num_rows,) int64``: slots that the chosen option takes; ``None``: each one.
     saving
         ``(num_rows,) int64`` micro-CNY of the chosen option, or of the best one.
     surplus
@@ -108,7 +108,7 @@ class Outcomes:
 
     reason: NDArray[np.uint8]
     lane: NDArray[np.int32]
-    load: NDArray[np.int32] | None
+    load: NDArray[np.int64] | None
     saving: NDArray[np.int64]
     surplus: NDArray[np.int64]
     margin_low: NDArray[np.int64]
@@ -182,7 +182,7 @@ def find_outcomes(
     outcomes = Outcomes(
         reason=index.status.copy(),
         lane=np.full(num_rows, -1, np.int32),
-        load=None if problem.side is None else np.ones(num_rows, np.int32),
+        load=None if problem.side is None else np.ones(num_rows, np.int64),
         saving=np.zeros(num_rows, np.int64),
         surplus=np.zeros(num_rows, np.int64),
         margin_low=margin,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -70,7 +70,7 @@ def decisions_table(
     at = rows if at is None else at
     reason, lane = outcomes.reason[at], outcomes.lane[at]
     is_out = ~outcomes.is_priced[at]
-    columns = {
+    columns: dict[str, pl.Series | NDArray[Any]] = {
         "order_id": named["order_id"],
         "merchant_id": _named(index.merchant_column, index.row_merchant[rows]),
         "is_premium": np.isin(reason, PREMIUM),

@@ -2,7 +2,8 @@ r"""
 Greatest values of single lanes: the knapsacks of the second bound.
 
 A lane of :math:`c` slots holds of items with loads :math:`l` and values :math:`v` at
-most :math:`\max \sum v x` with :math:`\sum l x \le c`. This is computed slot by slot.
+most :math:`\max \sum v x` with :math:`\sum l x \le c`. This is computed slot by slot,
+in slots of the loads' common divisor, or item by item where there are too many slots.
 On lanes above ``MAX_SLOTS``, items that a price of a slot and a simple filling decide
 with certainty are fixed first. The bound by that price is valid there too, so that a
 night may have published a weaker one.
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Above so many slots items are first put on their plain side.
 MAX_SLOTS = 1_024
+#: A table has at most so many slots; lanes of grams or coins may have billions.
+MAX_TABLE = 2**22
 
 
 def fill_worths(statement: duckdb.DuckDBPyConnection) -> None:
@@ -85,16 +88,30 @@ def most_worth(
     if slots <= MAX_SLOTS:
         worth = _filled(loads, values, slots)
         return worth, worth
-    price, by_price = _at_price(loads, values, slots)
+    _, by_price = _at_price(loads, values, slots)
     if not is_filled:
         return min(total, by_price), min(total, by_price)
+    # As large units of loads and as small ones of values as there can be: a whole price
+    # of a slot is then near the best one.
+    size, fine = int(np.gcd.reduce(loads)), 1 << max(0, 60 - total.bit_length())
+    worth = _kept_apart(loads // size, values * fine, slots // size) // fine
+    return worth, min(total, by_price)
+
+
+def _kept_apart(loads: NDArray[np.int64], values: NDArray[np.int64], slots: int) -> int:
+    """Greatest value, with items that a price decides with certainty fixed first."""
+    price, by_price = _at_price(loads, values, slots)
     simple = _in_turn(loads, values, slots)
     margin = values - loads * price
     is_sure = margin > by_price - simple
     is_open = np.abs(margin) <= by_price - simple
     sure, left = sum(values[is_sure].tolist()), slots - int(loads[is_sure].sum())
-    worth = sure + _filled(loads[is_open], values[is_open], left) if left >= 0 else 0
-    return max(worth, simple), min(total, by_price)
+    if left < 0:
+        return simple
+    loads, values = loads[is_open], values[is_open]
+    if left <= MAX_TABLE:
+        return max(sure + _filled(loads, values, left), simple)
+    return max(sure + _by_item(loads, values, left, price, simple - sure), simple)
 
 
 def _filled(loads: NDArray[np.int64], values: NDArray[np.int64], slots: int) -> int:
@@ -106,6 +123,36 @@ def _filled(loads: NDArray[np.int64], values: NDArray[np.int64], slots: int) -> 
             with_it = table[: slots + 1 - load] + value
             np.maximum(table[load:], with_it, out=table[load:])
     return int(table[slots])
+
+
+def _by_item(
+    loads: NDArray[np.int64],
+    values: NDArray[np.int64],
+    slots: int,
+    price: int,
+    least: int,
+) -> int:
+    """
+    Greatest value by items, those first that a price decides most clearly.
+
+    Choices are left out where others take no more and are worth as much, or where the
+    price of the slots left and of the items to come proves them below ``least``.
+    """
+    margin = values - loads * price
+    turn = np.argsort(-np.abs(margin), kind="stable")
+    to_come = int(np.maximum(margin, 0).sum())
+    used, worth = np.zeros(1, np.int64), np.zeros(1, np.int64)
+    for item in turn.tolist():
+        to_come -= max(int(margin[item]), 0)
+        used = np.append(used, used + loads[item])
+        worth = np.append(worth, worth + values[item])
+        by_use = np.lexsort((-worth, used))
+        used, worth = used[by_use], worth[by_use]
+        is_kept = np.append(True, worth[1:] > np.maximum.accumulate(worth)[:-1])
+        is_kept &= used <= slots
+        is_kept &= worth + (slots - used) * price + to_come >= least
+        used, worth = used[is_kept], worth[is_kept]
+    return int(worth.max(initial=0))
 
 
 def _in_turn(loads: NDArray[np.int64], values: NDArray[np.int64], slots: int) -> int:

@@ -393,6 +393,39 @@ def test_a_row_of_an_attribute_that_no_parcel_has_is_named() -> None:
     assert str(warning).endswith("orders table: carrier yunda, vehicle lorry")
 
 
+@pytest.mark.parametrize(
+    ("rows", "named"),
+    [
+        (
+            [lane("yunda", 9), lane("yund", 5, resource="kg")],
+            "as there: carrier yund, resource kg; not known: 'yund' (nearest: yunda)",
+        ),
+        (
+            [lane("yunda", 9), lane("-/nroth", 5, resource="kg")],
+            "region nroth, resource kg; not known: 'nroth' (nearest: north)",
+        ),
+        # Nothing goes to the east tonight: its row of slots knows it.
+        (
+            [
+                lane("yunda", 9),
+                lane("yunda/east", 9),
+                lane("yunda/east", 5, resource="kg"),
+            ],
+            None,
+        ),
+        # So does the roster know a carrier that nothing goes with.
+        ([lane("yunda", 9), lane("zhongtong", 5, resource="kg")], None),
+    ],
+)
+def test_a_row_of_a_resource_for_nobody_is_named(
+    rows: list[dict[str, Any]], named: str | None
+) -> None:
+    """A misspelt carrier or region limits nothing; a warning says what was meant."""
+    warnings = take(dataclasses.replace(GOLDEN["kilograms"], capacity=rows)).warnings
+    told = [w for w in warnings if w.code == "UNKNOWN_IN_RESOURCE_ROWS"]
+    assert [str(w).endswith(named or "") for w in told] == [True] * bool(named)
+
+
 def test_keeping_the_previous_plan_is_said_not_to_be_done() -> None:
     """On packing nights the setting has no use, and a warning says so."""
     keys = {"solver": {"keep_previous": True}}

@@ -13,14 +13,14 @@ import polars as pl
 import pytest
 
 from optimizer import solvers
-from optimizer.build import side_constraints
+from optimizer.build import assemble, side_constraints
 from optimizer.contracts.tables import SOME_NIGHTS
 from optimizer.errors import SolveError
 from optimizer.io.write import write_parquet
 from optimizer.replay.run import verify_run
 from optimizer.verify.night import verify_night
 from optimizer.verify.written import false_writing
-from tests.support.golden_night import publish, solve_exactly
+from tests.support.golden_night import lane, publish, solve_exactly
 from tests.support.golden_nights import GOLDEN
 
 DAY = dt.date(2026, 11, 22)
@@ -152,6 +152,42 @@ def test_parcels_that_are_weighed_wrong_are_found(
     monkeypatch.undo()
     findings = verify_night(run_dir).findings
     assert any("carrier yunda, resource kg" in text for text in findings)
+
+
+@pytest.mark.slow
+def test_a_misspelt_row_of_a_resource_is_stated_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second statement has the same warning, and misses it where there is none."""
+    rows = [
+        lane("yunda", 9),
+        lane("yund", 5, resource="kg"),
+        lane("-/north", 9, resource="kg"),
+        lane("-/nroth", 5, resource="kg"),
+    ]
+    golden = dataclasses.replace(GOLDEN["kilograms"], capacity=rows)
+    run_dir = publish(golden, tmp_path)
+    assert verify_night(run_dir).findings == ()
+    monkeypatch.setattr(assemble, "warn_unnamed", lambda *_: [])
+    untold = publish(golden, tmp_path, output=str(tmp_path / "untold"))
+    findings = verify_night(untold).findings
+    assert any("UNKNOWN_IN_RESOURCE_ROWS is 2, not None" in text for text in findings)
+
+
+@pytest.mark.slow
+def test_loads_of_billions_are_published_as_they_are(tmp_path: Path) -> None:
+    """A load of 3 · 10⁹ fits into no 32 bits, and a lane of as many into no table."""
+    golden = dataclasses.replace(
+        GOLDEN["a load"],
+        capacity=[lane("yunda", 6 * 10**9)],
+        order_columns={"load": {"a": 4 * 10**9, "b": 3 * 10**9, "c": 2 * 10**9 + 1}},
+    )
+    run_dir = publish(golden, tmp_path)
+    taken = pl.read_parquet(run_dir / "commitments.parquet")
+    loads = dict(taken.select("order_id", "load").rows())
+    assert loads == {"b": 3 * 10**9, "c": 2 * 10**9 + 1}
+    assert verify_night(run_dir).findings == ()
+    assert verify_run(run_dir).findings == ()
 
 
 def test_a_clash_is_refused_where_it_is_not_to_be_relaxed(tmp_path: Path) -> None:

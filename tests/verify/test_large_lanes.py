@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -50,3 +52,22 @@ def test_a_lane_that_is_only_priced_is_bounded_by_no_less(
     priced = whole_lanes.most_worth(loads[turn], values[turn], 40, is_filled=False)
     assert worth <= by_price
     assert priced == (by_price, by_price)
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("scale", [1, 10**9])
+def test_a_lane_of_billions_is_filled_item_by_item(
+    seed: int, scale: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The greatest value is that of every choice tried, with and without a divisor."""
+    monkeypatch.setattr(whole_lanes, "MAX_TABLE", 5)
+    monkeypatch.setattr(whole_lanes, "MAX_SLOTS", 5)
+    draw = np.random.default_rng(seed)
+    loads, values = draw.integers(1, 30, 9) * scale, draw.integers(1, 60, 9) * scale
+    loads += draw.integers(0, 2) * draw.integers(0, 2, 9)
+    turn = np.lexsort((-values, loads))
+    loads, values, slots = loads[turn], values[turn], int(loads.sum()) // 2
+    plans = np.array([*itertools.product([0, 1], repeat=9)])
+    best = (plans @ values)[plans @ loads <= slots].max()
+    worth, by_price = whole_lanes.most_worth(loads, values, slots)
+    assert worth == best <= by_price

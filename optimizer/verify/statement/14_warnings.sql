@@ -22,6 +22,21 @@ GROUP BY t.place, t.kind
 HAVING count(n.name) < exact(config_text('$.lookups.warn_below'))
     * least(count(*), (SELECT count(*) FROM night_name AS a WHERE a.kind = t.kind));
 
+-- Rows of a resource, without a date or an attribute, of a place that no order and no row
+-- of slots has.
+CREATE TEMP TABLE unnamed_row AS
+WITH there AS (
+    SELECT kind, name FROM night_name
+    UNION ALL SELECT 'carrier_id', carrier_id FROM laid WHERE resource IS NULL
+    UNION ALL SELECT 'region_id', region_id FROM laid WHERE resource IS NULL
+    UNION ALL SELECT 'outlet_id', outlet_id FROM laid WHERE resource IS NULL
+)
+SELECT * FROM beside_row
+WHERE resource IS NOT NULL AND day IS NULL AND NOT has_attribute AND NOT (
+    (carrier_id IS NULL OR EXISTS (FROM there WHERE kind = 'carrier_id' AND name = carrier_id))
+    AND (region_id IS NULL OR EXISTS (FROM there WHERE kind = 'region_id' AND name = region_id))
+    AND (outlet_id IS NULL OR EXISTS (FROM there WHERE kind = 'outlet_id' AND name = outlet_id)));
+
 -- What rules of the configuration name, each rule by itself.
 CREATE TEMP TABLE rule_names AS
 SELECT 'carrier_id' AS kind, [unnest(carriers)] AS names FROM peak
@@ -48,6 +63,7 @@ SELECT * FROM (VALUES
     ('IDLE_CAPACITY_ROWS', (SELECT count(*) FROM beside_row AS r
         WHERE (r.day IS NOT NULL OR r.has_attribute) AND NOT EXISTS (
             FROM taking AS t WHERE t.number = r.number AND t.day IS NOT DISTINCT FROM r.day))),
+    ('UNKNOWN_IN_RESOURCE_ROWS', (SELECT count(*) FROM unnamed_row)),
     ('FEW_NAMES_FOUND', (SELECT sum(num) FROM few_found)),
     ('RULES_FIND_NOTHING', (SELECT count(*) FROM rule_names AS r WHERE NOT EXISTS (
         FROM known_name AS k WHERE k.kind = r.kind AND list_contains(r.names, k.name))
@@ -131,7 +147,10 @@ UNION ALL
 SELECT 'BUDGETS_BELOW_FEE', merchant_id FROM cap WHERE has_budget AND cap = 0
 UNION ALL
 SELECT 'IDLE_CAPACITY_ROWS', row_name(carrier_id, region_id, outlet_id, day, attributes, resource)
-FROM beside_row WHERE day IS NOT NULL OR has_attribute;
+FROM beside_row WHERE day IS NOT NULL OR has_attribute
+UNION ALL
+SELECT 'UNKNOWN_IN_RESOURCE_ROWS', row_name(carrier_id, region_id, outlet_id, day, attributes, resource)
+FROM unnamed_row;
 CREATE TEMP TABLE check_names_in_warnings AS
 WITH given AS (
     SELECT regexp_replace(warning ->> 'code', '_(OPEN|CLOSED)$', '') AS about, warning -> 'values' AS said
