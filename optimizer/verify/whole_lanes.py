@@ -74,16 +74,14 @@ def most_worth(
     >>> most_worth(np.array([1, 1, 2]), np.array([5, 3, 9]), 2)
     (9, 9)
     """
-    useful = [
-        np.flatnonzero(loads == load)[: slots // int(load)]
-        for load in np.unique(loads[loads <= slots])
-    ]
-    if not useful:
+    # Of one load no more than fit by themselves, the best first.
+    turn = np.arange(len(loads)) - np.searchsorted(loads, loads)
+    is_useful = turn < slots // loads
+    if not is_useful.any():
         return 0, 0
-    keep = np.concatenate(useful)
-    loads, values = loads[keep], values[keep]
+    loads, values = loads[is_useful], values[is_useful]
     total = sum(values.tolist())
-    if int(loads.sum()) <= slots or len(useful) == 1:
+    if int(loads.sum()) <= slots or loads[0] == loads[-1]:
         return total, total
     if slots <= MAX_SLOTS:
         worth = _filled(loads, values, slots)
