@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -24,9 +25,13 @@ from optimizer.night.deliver import (
 )
 from optimizer.night.publish import VERSIONS, point
 from optimizer.spark.brought import bring_night
-from optimizer.spark.faults import first_line
 from optimizer.spark.lease import CLAIMS
-from optimizer.spark.write import is_seen, read_lines, write_text
+from optimizer.spark.write import (
+    is_seen,
+    published_errors,
+    read_lines,
+    write_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,13 +66,14 @@ def send_far_copies(
     Raises
     ------
     DeliveryError
-        Naming every copy that did not arrive, and why.
+        Naming every copy that did not arrive, and why; or what else was not done.
     """
-    from py4j.protocol import Py4JJavaError
-    from pyspark.errors import PySparkException
-
     copies = named_copies(config)
-    arrived = _arrived(session, folder, record) if copies else []
+    if not copies:
+        return
+    unsent = partial(published_errors, folder, again=again(day))
+    with unsent("the cluster did not tell which of its copies have arrived"):
+        arrived = _arrived(session, folder, record)
     files = {
         RECOMMENDATIONS.file
         if isinstance(target, Outbox)
@@ -80,27 +86,41 @@ def send_far_copies(
     with TemporaryDirectory() as here:
         output = Path(here)
         run = output / VERSIONS / day.isoformat() / record["run_id"]
-        again = f"optimizer run --date {day} --config FILE"
-        try:
+        with unsent("the cluster did not give the tables for its copies"):
             bring_night(session, folder, record, sorted(files), run)
-        except (PySparkException, Py4JJavaError) as error:
-            raise DeliveryError(
-                f"{folder}: is published, but the cluster did not give the tables for "
-                f"its copies ({first_line(error)}). To send them: {again}"
-            ) from error
-        point(output, day, run)
-        note = output / RECEIPTS / f"{day}.json"
-        note.parent.mkdir()
-        told = {"run_id": record["run_id"], "arrived": arrived}
-        note.write_text(json.dumps(told), encoding="utf-8")
+            point(output, day, run)
+            note = output / RECEIPTS / f"{day}.json"
+            note.parent.mkdir()
+            told = {"run_id": record["run_id"], "arrived": arrived}
+            note.write_text(json.dumps(told), encoding="utf-8")
+        undone = ""
         try:
             send_copies(config, output, day)
         except DeliveryError as error:
             text = str(error).replace(str(output / day.isoformat()), folder)
-            raise DeliveryError(text.replace(again_words(day), again)) from None
-        finally:
-            told = json.loads(note.read_text("utf-8"))
-            write_text(session, f"{folder}/{DELIVERED}", json.dumps(told))
+            undone = text.replace(again_words(day), again(day))
+        told = json.loads(note.read_text("utf-8"))
+        unnoted = "what arrived could not be noted, and is sent again the next time"
+        try:
+            with unsent(unnoted):
+                write_text(session, f"{folder}/{DELIVERED}", json.dumps(told))
+        except DeliveryError as error:
+            undone = f"{undone}; {error}" if undone else str(error)
+        if undone:
+            raise DeliveryError(undone)
+
+
+def again(day: dt.date) -> str:
+    """
+    The command that does what was left undone after a far night was published.
+
+    Examples
+    --------
+    >>> import datetime as dt
+    >>> again(dt.date(2026, 11, 22))
+    'optimizer run --date 2026-11-22 --config FILE'
+    """
+    return f"optimizer run --date {day} --config FILE"
 
 
 def _arrived(

@@ -30,6 +30,7 @@ from optimizer.night.state.database import (
 from optimizer.night.state.ledger import Carryover, load_before, settle
 from optimizer.night.state.links import head_of
 from optimizer.night.state.reconcile import known_versions
+from optimizer.spark.faults import first_line
 from optimizer.spark.write import one_line
 
 if TYPE_CHECKING:
@@ -91,6 +92,13 @@ class FarState:
     def head(self) -> dict[str, Any] | None:
         """The last link of the chain of evidence."""
         return head_of(self.database)
+
+    def head_after(self) -> dict[str, Any] | None:
+        """The same, if the database gives it; the night is published in any case."""
+        try:
+            return self.head()
+        except OptimizerError:
+            return None
 
     def catch_up(
         self,
@@ -201,28 +209,33 @@ def tell_state(
     state: FarState,
     day: dt.date,
     record: Mapping[str, Any],
-    tables: Mapping[Table, pl.DataFrame],
+    read: Callable[[Table], pl.DataFrame],
 ) -> None:
     """
-    Enter a night; if the database does not answer, the next run will.
+    Enter a night; if database or cluster do not answer, the next run will.
 
     Parameters
     ----------
     state
         The database, or nothing where there is none.
-    day, record, tables
-        The published night: its date, ``run.json``, and tables by contract.
+    day, record
+        The published night: its date, and ``run.json``.
+    read
+        Reads one of its tables.
     """
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
     if not state.is_kept:
         return
     try:
-        state.settle(day, record, tables)
-    except (OptimizerError, OSError) as error:
+        state.settle(day, record, {table: read(table) for table in LEFT_BY_NIGHT})
+    except (OptimizerError, OSError, PySparkException, Py4JError) as error:
         logger.warning(
             "%s is published, but the state database does not have it yet (%s); the "
             "next run adds it",
             day,
-            error,
+            first_line(error),
         )
 
 

@@ -20,9 +20,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optimizer.errors import BusyError, OptimizerError
+from optimizer.errors import BusyError
 from optimizer.night.publish import date_lock
-from optimizer.spark.write import cluster_errors, is_seen, read_lines, write_text
+from optimizer.spark.faults import first_line
+from optimizer.spark.write import is_seen, read_lines, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -120,11 +121,19 @@ def _confirm(until: dt.datetime, folder: str) -> None:
 
 def _release(session: SparkSession, mine: str) -> None:
     """Take a claim back; if the cluster does not answer, it ends by itself."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
     try:
-        with cluster_errors(mine):
-            write_text(session, mine, "")
-    except OptimizerError as error:
-        logger.warning("%s: the claim could not be taken back (%s)", mine, error)
+        write_text(session, mine, "")
+    except (PySparkException, Py4JError, OSError) as error:
+        logger.warning(
+            "%s: the claim could not be taken back (%s); it ends after %s, or when it "
+            "is removed",
+            mine,
+            first_line(error),
+            LEASE,
+        )
 
 
 def _now() -> dt.datetime:

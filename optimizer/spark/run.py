@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -46,9 +46,8 @@ from optimizer.night.state.ledger import refuse_if_relied_on
 from optimizer.spark.api import allocate
 from optimizer.spark.brought import bring_night
 from optimizer.spark.engine_keys import refuse_keys
-from optimizer.spark.far_copies import send_far_copies
+from optimizer.spark.far_copies import again, send_far_copies
 from optimizer.spark.far_state import (
-    LEFT_BY_NIGHT,
     FarState,
     open_far_state,
     tell_state,
@@ -64,6 +63,7 @@ from optimizer.spark.write import (
     cluster_errors,
     is_seen,
     name_night,
+    published_errors,
     published_record,
     published_records,
     read_table,
@@ -71,7 +71,7 @@ from optimizer.spark.write import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import polars as pl
     from pyspark.sql import DataFrame, SparkSession
@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from optimizer.contracts.columns import Table
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.io.read import FileRecord
+    from optimizer.spark.api import SparkNight
 
     #: Gives alerts: :func:`~optimizer.telemetry.alerts.recorded_alerts_after`.
     FindFarAlerts = Callable[..., list[dict[str, Any]]]
@@ -161,7 +162,8 @@ def run_on_spark(  # noqa: PLR0913 - what a run may be asked for, by name
     BusyError
         When another run holds the date, or an input is late.
     DeliveryError
-        When the night is published, and a copy of it did not arrive.
+        When the night is published, and something was left undone after it, such as a
+        copy that did not arrive.
     """
     if config.inputs is None or config.output is None:
         raise ConfigError("a nightly run needs inputs and output in the configuration")
@@ -169,7 +171,7 @@ def run_on_spark(  # noqa: PLR0913 - what a run may be asked for, by name
     refuse_keys(config, policy, is_near=False)
     session = start_session()
     folder = _folder_of(config, day)
-    with cluster_errors(folder), ExitStack() as held:
+    with _told_errors(folder, day) as published, ExitStack() as held:
         # A claim ends after some hours: what is late is waited for before.
         there = partial(_is_there, session, config)
         inputs = await_inputs(config, day, progress, is_there=there)
@@ -200,6 +202,7 @@ def run_on_spark(  # noqa: PLR0913 - what a run may be asked for, by name
         before = None if is_dry else published_record(session, folder, CLAIMS)
         if before is not None:
             if before.get("identity") == found.identity:
+                published.append(before["run_id"])
                 send_far_copies(session, config, day, folder, before)
                 return RunReport(folder, "unchanged", before, state.head())
             if not is_forced:
@@ -220,7 +223,7 @@ def run_on_spark(  # noqa: PLR0913 - what a run may be asked for, by name
             history=found.before.history,
             previous=kept,
         )
-        held.callback(night.release)
+        held.callback(_released, night)
         record = cluster_record(config, day, night, found)
         tell = partial(
             find_alerts,
@@ -243,12 +246,41 @@ def run_on_spark(  # noqa: PLR0913 - what a run may be asked for, by name
             if confirm is not None:
                 confirm()
             name_night(session, folder, record)
-            if state.is_kept:
-                read = partial(_left_by, session, config, record)
-                tell_state(state, day, record, {t: read(t) for t in LEFT_BY_NIGHT})
-        head = state.head()
+            published.append(record["run_id"])
+            tell_state(state, day, record, partial(_left_by, session, config, record))
+        head = state.head_after()
         send_far_copies(session, config, day, folder, record)
         return RunReport(folder, "published", record, head)
+
+
+@contextmanager
+def _told_errors(folder: str, day: dt.date) -> Iterator[list[str]]:
+    """
+    Turn errors of the cluster into sentences that say whether the night is published.
+
+    Yields
+    ------
+    list of str
+        Empty; whoever names the night puts it there.
+    """
+    published: list[str] = []
+    with cluster_errors(folder):
+        try:
+            yield published
+        except Exception:
+            if not published:
+                raise
+            with published_errors(folder, "what was left to do failed", again(day)):
+                raise
+
+
+def _released(night: SparkNight) -> None:
+    """Free what is cached on the cluster; where it is gone, so is that."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    with suppress(PySparkException, Py4JError, OSError):
+        night.release()
 
 
 def _is_there(session: SparkSession, config: Config, path: str) -> bool:

@@ -32,7 +32,13 @@ from optimizer.contracts.tables import (
     QUARANTINE,
     RECOMMENDATIONS,
 )
-from optimizer.errors import CertificateError, ConfigError, PublishError
+from optimizer.errors import (
+    CertificateError,
+    ConfigError,
+    DeliveryError,
+    OptimizerError,
+    PublishError,
+)
 from optimizer.explain.makers import night_tables
 from optimizer.night.record import tables_with_record
 from optimizer.report import report_html
@@ -229,10 +235,36 @@ def name_night(session: SparkSession, folder: str, record: Mapping[str, Any]) ->
     Raises
     ------
     PublishError
-        When the cluster cannot write.
+        When the cluster cannot write, or does not say whether it has.
     """
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
     with cluster_errors(folder):
-        write_text(session, f"{folder}/{RECORD}", one_line(record))
+        try:
+            write_text(session, f"{folder}/{RECORD}", one_line(record))
+        except (PySparkException, Py4JError) as error:
+            now = _named_now(session, folder)
+            if now is None:
+                raise PublishError(
+                    f"{folder}: the cluster gave up as the night got its name "
+                    f"({first_line(error)}), so that {RECORD} may name it, the night "
+                    "before or none. Run it again: that finds out, and does the rest"
+                ) from error
+            if now != record["run_id"]:
+                raise
+
+
+def _named_now(session: SparkSession, folder: str) -> str | None:
+    """The night that a date names; ``None`` where that is not known."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    try:
+        now = published_record(session, folder)
+    except (OptimizerError, PySparkException, Py4JError, OSError):
+        return None
+    return None if now is None else str(now["run_id"])
 
 
 def _refuse_false(
@@ -296,15 +328,48 @@ def cluster_errors(folder: str) -> Iterator[None]:
     PublishError
         With the first line of Spark's message.
     """
-    from py4j.protocol import Py4JJavaError
+    from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
     try:
         yield
-    except (PySparkException, Py4JJavaError) as error:
+    except (PySparkException, Py4JError) as error:
         raise PublishError(
             f"{folder}: the cluster gave up ({first_line(error)}); nothing was "
             "published, and the last night is untouched. Spark's log says more"
+        ) from error
+
+
+@contextmanager
+def published_errors(folder: str, undone: str, again: str) -> Iterator[None]:
+    """
+    Turn what fails after a night is published into a sentence that says so.
+
+    Parameters
+    ----------
+    folder
+        Of the date.
+    undone
+        What is not done then, such as "its copies were not sent".
+    again
+        The command that does it.
+
+    Raises
+    ------
+    DeliveryError
+        With the first line of what was said.
+    """
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except DeliveryError:
+        raise
+    except (OptimizerError, PySparkException, Py4JError, OSError) as error:
+        raise DeliveryError(
+            f"{folder}: is published, but {undone} ({first_line(error)}). To do the "
+            f"rest: {again}"
         ) from error
 
 

@@ -13,6 +13,7 @@ import duckdb
 import polars as pl
 import pytest
 from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
 
 from optimizer.config import as_config
 from optimizer.contracts.run_folder import (
@@ -23,16 +24,22 @@ from optimizer.contracts.run_folder import (
     read_record,
 )
 from optimizer.contracts.tables import DECISIONS, NIGHTS, PUBLISHED, RECOMMENDATIONS
-from optimizer.errors import BusyError, ConfigError, DataError, DeliveryError
+from optimizer.errors import (
+    BusyError,
+    ConfigError,
+    DataError,
+    DeliveryError,
+    PublishError,
+)
 from optimizer.explain.churn import PREVIOUS_TABLES
 from optimizer.job import run_date
 from optimizer.night.deliver import deliver_night
 from optimizer.night.state.chain import broken_links
 from optimizer.night.state.database import open_state
 from optimizer.night.state.links import read_chain
-from optimizer.spark import far_copies
-from optimizer.spark.far_copies import send_far_copies
+from optimizer.spark import run, write
 from optimizer.spark.lease import CLAIMS, date_lease
+from optimizer.spark.write import name_night
 from tests.support.engine_nights import after_others
 from tests.support.engine_nights_more import keeping_ties, slots_taken_before
 from tests.support.spark_cluster import spark_alone
@@ -316,20 +323,79 @@ def test_copies_of_far_nights_are_sent_by_a_run(tmp_path):
     assert not Path("file:").exists()
 
 
-def test_a_cluster_that_fails_after_the_night_does_not_unsay_it(tmp_path, monkeypatch):
-    """The night is published; what is missing are its copies, and a run sends them."""
+def gone(*_, **__):
+    """A cluster that does not answer."""
+    raise PySparkException("executors are gone")
 
-    def give_up(*_):
-        raise PySparkException("executors are gone")
 
-    monkeypatch.setattr(far_copies, "bring_night", give_up)
-    far, folder = configured(banked(tmp_path), "spark"), str(tmp_path / f"{DAY}")
-    with pytest.raises(DeliveryError) as told:
-        send_far_copies(None, far, DAY, folder, {"run_id": "one"})
-    assert "is published, but the cluster did not give" in str(told.value)
-    assert f"executors are gone). To send them: optimizer run --date {DAY}" in str(
-        told.value
-    )
+def lose_cluster(monkeypatch, kind):
+    """From the moment that a night has its name, one kind of call is not answered."""
+    name_night = run.name_night
+    session, frame = SparkSession, type(SparkSession.getActiveSession().range(1))
+    calls = {
+        "read": [(session, "read", property(gone)), (frame, "unpersist", gone)],
+        "write": [(session, "createDataFrame", gone)],
+    }
+
+    def named(*given):
+        name_night(*given)
+        for owner, name, call in calls[kind]:
+            monkeypatch.setattr(owner, name, call)
+
+    monkeypatch.setattr(run, "name_night", named)
+
+
+@pytest.mark.parametrize("kind", ["read", "write"])
+def test_a_cluster_that_fails_after_the_night_does_not_unsay_it(
+    spark, tmp_path, monkeypatch, caplog, kind
+):
+    """
+    Whatever it no longer does once the night has its name: the message says that it is
+    published, what is left, and the run that does it; that run finds all it needs.
+    """
+    far, folder = configured(banked(tmp_path), "spark"), tmp_path / "spark"
+    (tmp_path / "shut-spark").unlink()
+    with monkeypatch.context() as patched:
+        lose_cluster(patched, kind)
+        with pytest.raises(DeliveryError) as told:
+            run_date(far, EVE)
+    assert told.value.exit_code == 75
+    text = str(told.value)
+    assert text.startswith(f"{far.output}/{EVE}: is published, but ")
+    assert "executors are gone" in text
+    assert text.endswith(f"optimizer run --date {EVE} --config FILE")
+    assert "nothing was published" not in text + caplog.text
+    assert (folder / f"decisions-{EVE}.csv").exists() == (kind != "read")
+    late = "is published, but the state database does not have it yet"
+    assert (late in caplog.text) == (kind == "read")
+    shutil.rmtree(Path(far.output.removeprefix("file://")) / f"{EVE}/{CLAIMS}")
+    again = run_date(far, EVE)
+    assert again.outcome == "unchanged"
+    assert (folder / f"decisions-{EVE}.csv").exists()
+    with open_state(far.model_copy(update={"output": str(tmp_path / "own")})) as state:
+        (link,) = read_chain(state)
+    assert link.body["decisions"] == again.record["evidence"]
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        ("this", None),
+        ("before", "nothing was published, and the last night is untouched"),
+        (None, "may name it, the night before or none. Run it again"),
+    ],
+)
+def test_a_failure_as_a_night_gets_its_name_says_what_is_known(monkeypatch, now, said):
+    """A cluster may have written the record and not told; the date is asked then."""
+    monkeypatch.setattr(write, "write_text", gone)
+    record = None if now is None else {"run_id": now}
+    monkeypatch.setattr(write, "published_record", lambda *_: record)
+    if said is None:
+        name_night(None, "s3a://runs", {"run_id": "this"})
+        return
+    with pytest.raises(PublishError, match=r"executors are gone") as told:
+        name_night(None, "s3a://runs", {"run_id": "this"})
+    assert said in str(told.value)
 
 
 def test_what_far_nights_need_a_state_for_is_refused_without_one(tmp_path):
