@@ -95,6 +95,25 @@ _MAPPED = ("path", "columns", "values", "constants", "units", "wrapped", "decima
 _PENALTY = (("capacity", "units"), ("capacity", "decimal"))
 _LEARN = "`optimizer learn` reads it, which runs on one machine whatever the engine"
 
+#: What to do where a lakehouse's table has other names than the contract.
+BY_VIEW = (
+    "give a path without columns, values and the like, and let a view of the lakehouse "
+    f"rename them, or {LOCAL}"
+)
+#: Keys of how a file is read, which large tables of a lakehouse refuse or do without.
+FILES_ALONE = {
+    **{
+        f"inputs.{table}.{name}": f"of a lakehouse's table refused: {BY_VIEW}"
+        for table in ("orders", "options")
+        for name in _MAPPED
+        if name != "path"
+    },
+    **dict.fromkeys(
+        ("limits.num_rows", "limits.line_bytes", "limits.unpacked_times"),
+        "of files; tables of a lakehouse are not bounded by it",
+    ),
+}
+
 #: Keys that do on a cluster what they do on one machine.
 HONOURED_KEYS = (
     *("version", "timezone", "null_words", "not_null_words", "date_formats"),
@@ -211,7 +230,8 @@ IRRELEVANT_KEYS = (
     Irrelevant("objective.num_draws", "of thompson, which is refused", True),
     *(
         Irrelevant(
-            f"inputs.{table}.{name}", "orders and options are Parquet or a lakehouse's"
+            f"inputs.{table}.{name}",
+            "orders and options are Parquet; of a lakehouse's table it is refused",
         )
         for table in ("orders", "options")
         for name in ("encoding", "sheet")
@@ -432,13 +452,13 @@ def _rows(
         entry = said_of(name, refused, irrelevant)
         shown = name if entry is None else entry.name
         alone = "irrelevant" if name.startswith("spark.") else "honoured"
-        rows[shown] = f"| `{shown}` | {alone} | {_told(entry)} |"
+        rows[shown] = f"| `{shown}` | {alone} | {_told(entry, shown)} |"
     yield from rows.values()
 
 
-def _told(entry: Refused | Irrelevant | None) -> str:
+def _told(entry: Refused | Irrelevant | None, name: str) -> str:
     if entry is None:
-        return "honoured | "
+        return f"honoured | {FILES_ALONE.get(name, '')}"
     near = "honoured near; far " if entry.is_near else ""
     if entry.by_state:
         near = "honoured near, and far with `state.url`; far without it "

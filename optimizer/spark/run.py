@@ -45,7 +45,7 @@ from optimizer.night.run import RunReport
 from optimizer.night.state.ledger import refuse_if_relied_on
 from optimizer.spark.api import allocate
 from optimizer.spark.brought import bring_night
-from optimizer.spark.engine_keys import refuse_keys
+from optimizer.spark.engine_keys import BY_VIEW, refuse_keys
 from optimizer.spark.far_copies import again, send_far_copies
 from optimizer.spark.far_state import (
     FarState,
@@ -492,9 +492,7 @@ def _open(
             if is_large and name in config.mappings:
                 raise ConfigError(
                     f"inputs.{name}: executors read a {config.spark.table_format} "
-                    "table under the contract's names alone; give a path without "
-                    "columns, values and the like, and let a view of the lakehouse "
-                    "rename them, or run with engine: local"
+                    f"table under the contract's names alone; {BY_VIEW}"
                 )
             opened[name] = table if is_large else table.toArrow()
         elif name in ("orders", "options"):
