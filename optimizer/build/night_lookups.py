@@ -32,12 +32,30 @@ MANY_MERCHANTS = 10
 
 
 class ColumnValues:
-    """Values of the orders' columns that eligibility rules compare, batch by batch."""
+    """
+    Values of the orders' columns that eligibility rules compare, batch by batch.
 
-    def __init__(self, rules: Sequence[EligibilityRule]) -> None:
+    Parameters
+    ----------
+    rules
+        The rules.
+    further
+        Columns beside those that they compare.
+
+    Attributes
+    ----------
+    dropped
+        Columns with too many values.
+    """
+
+    def __init__(
+        self, rules: Sequence[EligibilityRule], further: Sequence[str] = ()
+    ) -> None:
         known = (*PLACES, "merchant_id", "order_id")
         columns = {r.column for r in rules if _values(r)[1] and r.column not in known}
+        columns |= {*further}
         self._seen: dict[str, set[str]] = {column: set() for column in sorted(columns)}
+        self.dropped: list[str] = []
 
     def note(self, frame: pl.DataFrame) -> None:
         """Note a batch; a column with too many values is dropped."""
@@ -45,6 +63,7 @@ class ColumnValues:
             seen.update(frame[column].unique().drop_nulls().cast(str).to_list())
             if len(seen) > MAX_VALUES:
                 del self._seen[column]
+                self.dropped.append(column)
 
     def seen(self) -> Mapping[str, set[str]]:
         """Values by column."""

@@ -122,14 +122,25 @@ class QuarantineLog:
         for column, found in other._midnights.items():
             self._midnights.setdefault(column, []).extend(found)
 
+    def midnights(self) -> list[tuple[str, str, int, int, int]]:
+        """Table and column, and the sums of what was noted of its times."""
+        return [
+            (
+                *column,
+                sum(part.num_times for part in parts),
+                sum(part.num_in_utc for part in parts),
+                sum(part.num_naive for part in parts),
+            )
+            for column, parts in self._midnights.items()
+        ]
+
     def warnings(self, zone: str) -> list[CodedWarning]:
         """Warn of date columns in which most times look like dates of another zone."""
         found = []
-        for (source, column), parts in self._midnights.items():
-            num_times = sum(part.num_times for part in parts)
+        for source, column, num_times, num_in_utc, num_naive in self.midnights():
             for code, num in (
-                ("MIDNIGHTS_IN_UTC", sum(part.num_in_utc for part in parts)),
-                ("MIDNIGHTS_WITHOUT_ZONE", sum(part.num_naive for part in parts)),
+                ("MIDNIGHTS_IN_UTC", num_in_utc),
+                ("MIDNIGHTS_WITHOUT_ZONE", num_naive),
             ):
                 if num * 2 > num_times:
                     names = {"table": source, "column": column, "zone": zone}

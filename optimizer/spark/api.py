@@ -39,6 +39,7 @@ from optimizer.spark.block_summary import (
     refuse_twin_names,
     set_limits,
     summarize_blocks,
+    with_names,
 )
 from optimizer.spark.blocks import ALL_CELLS
 from optimizer.spark.driver_night import BuiltOnCluster, Read, driver_night
@@ -263,7 +264,7 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
     num_rows = {**made.num_rows} | {n: len(table) for n, table in checked.items()}
     counts = count_reasons(sums, census, made.num_quarantined)
     certified = driver_night(
-        Read(sources, num_rows, _sorted_quarantine(made), small_log),
+        Read(sources, num_rows, _sorted_quarantine(made), small_log, made.noted),
         BuiltOnCluster(rules, census, limits, history, verdict.experiment, solved.pool),
         plan=plan,
         sums=sums,
@@ -470,9 +471,10 @@ def _build(
         rules = replace(given, salt=salt)
         made = prepare(orders, options, sources, rules, rows_per_block)
         try:
-            census = summarize_blocks(made.blocks)
+            census = with_names(summarize_blocks(made.blocks), made.noted.values)
             refuse_twin_names(census, capacity, given.merchants)
-            limits = set_limits(census, capacity, rules, history)
+            values = made.noted.values
+            limits = set_limits(census, capacity, rules, history, values)
         except KeyCollision:
             made.release()
             continue

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 #: The day that days are counted from.
 EPOCH = dt.date(1970, 1, 1)
+_NO_VALUES: Mapping[str, set[str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,6 +149,21 @@ def summarize_blocks(blocks: DataFrame) -> BlockSummary:
     )
 
 
+def with_names(census: BlockSummary, values: Mapping[str, set[str]]) -> BlockSummary:
+    """
+    Add names that orders have, and none of their options.
+
+    Parameters
+    ----------
+    census
+        Of all blocks.
+    values
+        Values of columns of the orders.
+    """
+    names = {c: known | values.get(c, set()) for c, known in census.names.items()}
+    return replace(census, names=names)
+
+
 def _days_of(parts: Iterable[Mapping[str, NDArray[Any]]]) -> tuple[dt.date, ...]:
     """The days of all blocks, ascending."""
     found = {number for part in parts for number in part["days"].tolist()}
@@ -233,6 +250,7 @@ def set_limits(
     capacity: pl.DataFrame,
     rules: Rules,
     history: EarlierNights | None = None,
+    values: Mapping[str, set[str]] = _NO_VALUES,
 ) -> NightLimits:
     """
     Make caps and lanes, as :func:`optimizer.build.assemble.build_problem` does.
@@ -243,11 +261,14 @@ def set_limits(
         Merchants and places of all blocks, the checked capacity table, and the rules.
     history
         Carry-over from other nights; ``None``: nothing.
+    values
+        Values of columns that rules compare.
 
     Raises
     ------
     DataError
-        When a merchant has more orders than it says.
+        When a merchant has more orders than it says, or a name is written in two ways
+        or finds nothing where it must.
     PackingNight
         When capacity rows make a packing night.
     KeyCollision
@@ -302,7 +323,7 @@ def set_limits(
         bank=made.bank,
         in_flight=np.array([taken.get(place, 0) for place in forest.places], np.int64),
         uncovered=forest.uncovered,
-        unfound=tuple(_unfound(census, capacity, rules)),
+        unfound=tuple(_unfound(census, capacity, rules, values)),
         warnings=(
             *warn_uncovered(forest.uncovered, is_open=is_open),
             *made.warnings,
@@ -319,14 +340,13 @@ def _demand_of_lanes(forest: Forest, census: BlockSummary) -> NDArray[np.int64]:
 
 
 def _unfound(
-    census: BlockSummary, capacity: pl.DataFrame, rules: Rules
+    census: BlockSummary,
+    capacity: pl.DataFrame,
+    rules: Rules,
+    values: Mapping[str, set[str]],
 ) -> list[CodedWarning]:
-    """
-    Compare names with those of the night, as on one machine.
-
-    Values of further columns that eligibility rules compare are not collected here.
-    """
-    known = {**census.names, "merchant_id": {*census.merchant_ids}}
+    """Compare names with those of the night, as on one machine."""
+    known = {**values, **census.names, "merchant_id": {*census.merchant_ids}}
     counts = count_lookups(known, capacity, rules.merchants, rules.config, rules.policy)
     limits = rules.config.lookups
     return lookup_warnings(counts, limits.warn_below, limits.refuse_below)

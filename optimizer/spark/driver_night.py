@@ -10,6 +10,7 @@ import numpy as np
 from optimizer.build import encode
 from optimizer.build.assemble import Names
 from optimizer.build.assumed import Grounds, assumptions
+from optimizer.build.changed_ids import warn_alike, warn_changed
 from optimizer.build.costs import costs_of
 from optimizer.build.learned_probabilities import gaps_of, model_warnings
 from optimizer.build.night import InputRecord, Intake, assumed_of_rows
@@ -17,6 +18,7 @@ from optimizer.build.night_lookups import warn_allowed
 from optimizer.explain.certified_night import CertifiedNight, why_nobody
 from optimizer.explain.outcomes import Outcomes
 from optimizer.io.asked_columns import columns_there
+from optimizer.spark.blocks import NAME_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from optimizer.model.margins import Margins
     from optimizer.solvers.network.block_margins import Plan
     from optimizer.spark.block_summary import BlockSummary, NightLimits
+    from optimizer.spark.noted import Noted
     from optimizer.spark.rows import Rules
     from optimizer.spark.sums import Sums
 
@@ -50,12 +53,15 @@ class Read:
         Refused rows, sorted.
     small_log
         What was found of the tables that the driver reads.
+    noted
+        What executors noted of the others.
     """
 
     sources: Mapping[str, Source]
     num_rows: Mapping[str, int]
     quarantine: pl.DataFrame
     small_log: QuarantineLog
+    noted: Noted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,7 +114,7 @@ def driver_night(
         Gives the rows of a plan, as :class:`~optimizer.build.lower_bound.Chosen` has
         them.
     """
-    rules, census, limits = built.rules, built.census, built.limits
+    rules, census = built.rules, built.census
     sources, config = read.sources, rules.config
     gaps = gaps_of(sources, rules.model)
     grounds = Grounds(
@@ -128,7 +134,7 @@ def driver_night(
             InputRecord(n, s.label, read.num_rows[n], s.notes.to_json(), s.unread)
             for n, s in sources.items()
         ),
-        warnings=_warnings(read, rules, limits),
+        warnings=_warnings(read, built),
         assumed=assumptions(grounds),
         lookups=(),
         orders=sources["orders"],
@@ -182,19 +188,31 @@ def _params(rules: Rules, sources: Mapping[str, Source]) -> encode.CodeParams:
     )
 
 
-def _warnings(
-    read: Read, rules: Rules, limits: NightLimits
-) -> tuple[CodedWarning, ...]:
+def _warnings(read: Read, built: BuiltOnCluster) -> tuple[CodedWarning, ...]:
     """What a person should look at, in the order of one machine."""
+    rules, limits = built.rules, built.limits
     zone = rules.config.timezone
+    names = _all_names(built)
     return (
         *limits.unfound,
         *warn_allowed(rules.config, read.sources),
         *limits.warnings,
+        *warn_changed({"order_id": read.noted.looked_at}),
+        *warn_changed(names),
+        *warn_alike(names),
         *model_warnings(rules.model, rules.day, gaps_of(read.sources, rules.model)),
         *(w for n, s in read.sources.items() for w in s.notes.warnings(n)),
         *read.small_log.warnings(zone),
+        *read.noted.log.warnings(zone),
     )
+
+
+def _all_names(built: BuiltOnCluster) -> dict[str, list[str]]:
+    """Names of the night by column, those of merchants without orders among them."""
+    census, merchants = built.census, built.rules.merchants
+    known = [] if merchants is None else merchants["merchant_id"].to_list()
+    ids = {"merchant_id": [*dict.fromkeys([*known, *census.merchant_ids])]}
+    return ids | {column: sorted(census.names[column]) for column in NAME_COLUMNS}
 
 
 def _no_outcomes() -> Outcomes:

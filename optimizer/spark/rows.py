@@ -16,6 +16,7 @@ from optimizer.build.learned_probabilities import (
     fill_orders,
     order_shares,
 )
+from optimizer.build.night_lookups import ColumnValues
 from optimizer.build.order_day import order_days
 from optimizer.build.sendable import is_sendable, without_unsendable
 from optimizer.build.unseen_names import known_names, unseen_by_row
@@ -25,6 +26,7 @@ from optimizer.io.plain_frame import plain_frame
 from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.validate import check_batch
 from optimizer.spark.engine_keys import PACKING
+from optimizer.spark.noted import FAILED, messages, values_asked
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -52,7 +54,7 @@ ORDER_ROWS = (
     "unseen string, service_day int, "
     f"{BROKEN}"
 )
-#: A checked option.
+#: A checked option; ``row`` of all of them.
 OPTION_ROWS = (
     "order_id string, carrier_id string, outlet_id string, "
     f"complaint_prob_premium double, return_prob_premium double, {BROKEN}"
@@ -65,8 +67,6 @@ VALUED_ROWS = (
     "saving bigint, is_active boolean, is_option boolean, unseen string, "
     "service_day int"
 )
-#: Column of a message for the driver: executors raise nothing that a person caused.
-FAILED = "\0failed"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,7 +172,7 @@ def check_orders(
             found = order_shares(frame, rules.model)
             shares["complaint_share"] = _series("", found.complaint)
             shares["return_share"] = _series("", found.logistics_return)
-        return frame.with_columns(
+        return frame.drop("row").with_columns(
             _series("key", orders.key.view(np.int64)),
             _series("folded_key", orders.folded_key.view(np.int64)),
             _series("status", orders.status.astype(np.int32)),
@@ -182,7 +182,8 @@ def check_orders(
             **days,
         )
 
-    return _checked(frames, source, ORDER_ROWS, encoded)
+    values = values_asked(eligibility, is_choice=is_choice)
+    return _checked(frames, source, ORDER_ROWS, encoded, values)
 
 
 def refuse_packing(load: NDArray[np.int64], is_pinned: NDArray[np.bool_]) -> None:
@@ -213,7 +214,7 @@ def check_options(
             refuse_packing(load, np.zeros(0, np.bool_))
         return frame
 
-    return _checked(frames, source, OPTION_ROWS, plain)
+    return _checked(frames, source, OPTION_ROWS, plain, ColumnValues(()))
 
 
 def _checked(
@@ -221,15 +222,23 @@ def _checked(
     source: Source,
     schema: str,
     encoded: Callable[[pl.DataFrame], pl.DataFrame],
+    values: ColumnValues,
 ) -> Iterator[pa.RecordBatch]:
-    """Good rows and broken ones; what is refused is the last row, for the driver."""
+    """
+    Good rows and broken ones; and for the driver what was noted of all, or refused.
+
+    Executors raise nothing that a person caused.
+    """
     import polars as pl
 
+    noted = QuarantineLog()
     try:
         for raw in frames:
             log = QuarantineLog()
             kept = check_batch(raw, source, log)
-            good = encoded(kept).drop("row")
+            noted.take(log)
+            values.note(kept)
+            good = encoded(kept)
             broken = log.frame().select(
                 pl.col("row") - 1, broken_column="column", broken_rule="rule"
             )
@@ -237,6 +246,7 @@ def _checked(
             named = broken.join(names, "row", how="left", maintain_order="left")
             for frame in (good, named):
                 yield from in_schema(frame, schema)
+        yield from in_schema(messages(values, noted), schema)
     except OptimizerError as error:
         failed = {"broken_column": FAILED, "broken_rule": str(error)}
         yield from in_schema(pl.DataFrame(failed), schema)

@@ -16,12 +16,22 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from optimizer.build.encode import OPEN
-from optimizer.errors import DataError
+from optimizer.errors import DataError, counted
+from optimizer.io.quarantine import NUM_EXAMPLES, QuarantineLog
 from optimizer.spark.blocks import BLOCK, build_blocks
 from optimizer.spark.faults import found_by_executors
 from optimizer.spark.files import FileTable
-from optimizer.spark.rows import (
+from optimizer.spark.noted import (
     FAILED,
+    MESSAGE,
+    VALUE,
+    Noted,
+    gather_looked_at,
+    gather_values,
+    take_times,
+    values_asked,
+)
+from optimizer.spark.rows import (
     OPTION_ROWS,
     ORDER_ROWS,
     VALUED_ROWS,
@@ -72,6 +82,8 @@ class Prepared:
         Rows of each large table.
     cached
         DataFrames that only the blocks and the quarantine need.
+    noted
+        What executors noted of all rows.
     salt
         Of the order keys.
     """
@@ -81,6 +93,7 @@ class Prepared:
     num_quarantined: int
     num_rows: Mapping[str, int]
     cached: tuple[DataFrame, ...]
+    noted: Noted
     salt: int = 0
 
     def settle(self) -> None:
@@ -96,10 +109,16 @@ class Prepared:
 
 
 class Counts(NamedTuple):
-    """Rows of a table that keep its rules, and those that do not."""
+    """Rows of a table that keep its rules, those that do not, and which rules."""
 
     good: int
     broken: int
+    rules: str
+
+    @property
+    def num_rows(self) -> int:
+        """All of them."""
+        return self.good + self.broken
 
 
 def prepare(
@@ -129,21 +148,28 @@ def prepare(
     from pyspark.sql import functions as F
 
     is_good = F.col("broken_column").isNull()
-    checked, counts = _checked_orders(orders, sources, rules)
+    log = QuarantineLog()
+    checked, counts = _checked_orders(orders, sources, rules, log)
     good, cached = checked.filter(is_good), [checked]
-    quarantine, num_rows = _broken(checked, "orders"), {"orders": sum(counts)}
+    quarantine, num_rows = _broken(checked, "orders"), {"orders": counts.num_rows}
+    asked = values_asked(rules.policy.eligibility, is_choice=options is not None)
+    noted = Noted(log, gather_values(checked, asked), gather_looked_at(good))
     if options is None:
         is_open = F.col("status") == int(OPEN)
         valued = good.withColumns({"is_active": is_open, "is_option": is_open})
     else:
-        ways, num_ways = _checked_options(options, sources["options"], rules)
+        ways, found = _checked_options(options, sources["options"], rules, log)
         cached.append(ways)
-        num_rows["options"] = sum(num_ways)
+        num_rows["options"] = found.num_rows
         known = checked.filter(F.col("order_id").isNotNull()).select("order_id")
         kept = ways.filter(is_good)
         strays = kept.join(known, "order_id", "left_anti")
         quarantine = quarantine.union(_broken(ways, "options")).union(_stray(strays))
-        _refuse_share(strays.count(), sum(num_ways), "options", rules)
+        if num_strays := strays.count():
+            stray = f"order_id names no order: {num_strays:,} rows"
+            said = "; ".join(filter(None, (found.rules, stray)))
+            lost = num_strays + found.broken
+            _refuse_share(lost, found.num_rows, "options", rules, said)
         valued = _joined(good, kept, rules)
     num_tasks = tasks_at_once(good.sparkSession)
     num_blocks = count_blocks(counts.good, rows_per_block, num_tasks)
@@ -153,7 +179,7 @@ def prepare(
         rows = min(rows_per_block, -(-counts.good // num_blocks))
         placed = _giants(sizes, num_blocks, max(1, int(GIANT * rows)))
     blocks = _blocks(valued, placed, num_blocks, rules)
-    return Prepared(blocks, quarantine, counts.broken, num_rows, tuple(cached))
+    return Prepared(blocks, quarantine, counts.broken, num_rows, tuple(cached), noted)
 
 
 def count_blocks(num_rows: int, rows_per_block: int, num_tasks: int) -> int:
@@ -201,24 +227,27 @@ def _one_of_each_part(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBa
 
 
 def _checked_orders(
-    orders: DataFrame | FileTable, sources: Mapping[str, Source], rules: Rules
+    orders: DataFrame | FileTable,
+    sources: Mapping[str, Source],
+    rules: Rules,
+    log: QuarantineLog,
 ) -> tuple[DataFrame, Counts]:
     """Orders checked and encoded, cached; and how many there are."""
     source, is_choice = sources["orders"], "options" in sources
     task = partial(check_orders, source=source, rules=rules, is_choice=is_choice)
     checked = map_frames(orders, source, task, ORDER_ROWS).persist()
-    counts = _refuse_broken(checked, "orders", rules)
+    counts = _refuse_broken(checked, source, rules, log)
     _refuse_repeats(checked)
     return checked, counts
 
 
 def _checked_options(
-    options: DataFrame | FileTable, source: Source, rules: Rules
+    options: DataFrame | FileTable, source: Source, rules: Rules, log: QuarantineLog
 ) -> tuple[DataFrame, Counts]:
     """Options checked, cached; and how many there are."""
     task = partial(check_options, source=source)
     ways = map_frames(options, source, task, OPTION_ROWS).persist()
-    return ways, _refuse_broken(ways, "options", rules)
+    return ways, _refuse_broken(ways, source, rules, log)
 
 
 def map_frames(
@@ -251,39 +280,78 @@ def _of_rows(
     yield from task(plain_frames(batches, source))
 
 
-def _refuse_broken(checked: DataFrame, name: str, rules: Rules) -> Counts:
-    """Refuse an empty table, one that executors refused, or too many broken rows."""
+def _refuse_broken(
+    checked: DataFrame, source: Source, rules: Rules, log: QuarantineLog
+) -> Counts:
+    """Refuse a table that is empty, too long, too broken, or refused by executors."""
     from pyspark.sql import functions as F
 
-    counts = checked.groupBy("broken_column", "broken_rule").count().toArrow()
+    name, limits = source.table.name, source.rules.limits
+    kind = F.coalesce(F.substring("broken_column", 1, len(VALUE)), F.lit(""))
+    told = checked.filter(kind != VALUE).groupBy("broken_column", "broken_rule")
     by_rule = {
         (row["broken_column"], row["broken_rule"]): row["count"]
-        for row in counts.to_pylist()
+        for row in told.count().toArrow().to_pylist()
     }
     num_good = by_rule.pop((None, None), 0)
     failed = [rule for column, rule in by_rule if column == FAILED]
     if failed:
         raise found_by_executors(f"the {name} table: {min(failed)}")
-    is_broken = F.col("broken_column").isNotNull()
-    rows = checked.filter(is_broken).select("row").distinct()
+    take_times(log, by_rule)
+    by_rule = {k: num for k, num in by_rule.items() if not k[0].startswith(MESSAGE)}
+    rows = _of_broken(checked).select("row").distinct()
     num_broken = rows.count() if by_rule else 0
-    if num_good + num_broken == 0:
+    num_rows = num_good + num_broken
+    if num_rows == 0:
         raise DataError(f"the {name} table has no rows; check the {name} export")
+    if num_rows > limits.num_rows:
+        raise DataError(
+            f"{source.label}: has more than {limits.num_rows:,} rows, which "
+            "limits.num_rows allows; is it the export of one day?"
+        )
     said = [f"{c} {r}: {count:,} rows" for (c, r), count in by_rule.items()]
     which = "; ".join(sorted(said))
-    _refuse_share(num_broken, num_good + num_broken, name, rules, which)
-    return Counts(num_good, num_broken)
+    _refuse_share(num_broken, num_rows, name, rules, which)
+    if num_broken > limits.broken_rows_in_a_row:
+        _refuse_run(checked, source)
+    return Counts(num_good, num_broken, which)
+
+
+def _of_broken(checked: DataFrame) -> DataFrame:
+    """Rows that break a rule; messages are none."""
+    from pyspark.sql import functions as F
+
+    return checked.filter(F.substring("broken_column", 1, 1) != MESSAGE)
+
+
+def _refuse_run(checked: DataFrame, source: Source) -> None:
+    """Refuse too many broken rows in a row: tasks see only those of their part."""
+    import polars as pl
+
+    columns = "row", "broken_column", "broken_rule", "order_id"
+    broken = pl.DataFrame(pl.from_arrow(_of_broken(checked).select(*columns).toArrow()))
+    log = QuarantineLog()
+    kinds = "broken_column", "broken_rule"
+    for (column, rule), found in broken.sort(*columns).group_by(kinds):
+        ids = found["order_id"].head(NUM_EXAMPLES).drop_nulls().to_list()
+        name = source.table.name
+        log.add(name, found["row"].to_numpy(), str(column), str(rule), ids)
+    log.refuse_run(source, broken["row"].unique().sort().to_numpy())
 
 
 def _refuse_share(
-    num_broken: int, num_rows: int, name: str, rules: Rules, which: str = ""
+    num_broken: int, num_rows: int, name: str, rules: Rules, which: str
 ) -> None:
     share = rules.config.quarantine.max_share
+    if 0 < num_broken == num_rows:
+        raise DataError(
+            f"{name}: {num_broken:,} of {counted(num_rows, 'row')} break a rule, so "
+            f"nothing is left: {which}; mend the export"
+        )
     if num_broken > Fraction(share) * num_rows:
         raise DataError(
             f"{name}: {num_broken:,} of {num_rows:,} rows break a rule, more than the "
-            f"{share:%} that quarantine.max_share allows: "
-            f"{which or 'order_id names no order'}; mend the export"
+            f"{share:%} that quarantine.max_share allows: {which}; mend the export"
         )
 
 
@@ -313,7 +381,7 @@ def _refuse_repeats(checked: DataFrame) -> None:
 def _broken(checked: DataFrame, name: str) -> DataFrame:
     from pyspark.sql import functions as F
 
-    return checked.filter(F.col("broken_column").isNotNull()).select(
+    return _of_broken(checked).select(
         F.lit(name).alias("source"),
         (F.col("row") + 1).alias("row"),
         F.col("broken_column").alias("column"),
@@ -326,7 +394,7 @@ def _stray(strays: DataFrame) -> DataFrame:
 
     return strays.select(
         F.lit("options").alias("source"),
-        F.lit(None).cast("bigint").alias("row"),
+        (F.col("row") + 1).alias("row"),
         F.lit("order_id").alias("column"),
         F.lit("names no order").alias("rule"),
     )

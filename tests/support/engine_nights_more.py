@@ -159,8 +159,54 @@ def keeping_ties(folder):
     }
 
 
+def much_to_tell(folder):
+    """
+    Names that a spreadsheet changed, or that find nothing; times for dates; rules on
+    values of columns of one's own; shares of what is broken and found near their
+    bounds; an outlet that every option replaces.
+    """
+    tables = random_tables(43, num_orders=2_600, num_merchants=20, has_choice=True)
+    assert tables.options is not None
+    renamed = pl.col("region_id").replace({"r1": "2-Jan"})
+    orders = tables.orders.with_columns(
+        renamed,
+        order_id=pl.when(N % 13 == 0)
+        .then(pl.format("{},000", N // 13 + 1))
+        .otherwise("order_id"),
+        merchant_id=pl.col("merchant_id").replace({"m1": "0017", "m2": "17"}),
+        delivery_date=pl.when(N % 3 == 0).then(pl.lit("2026-11-24T00:00:00Z")),
+        status=pl.when(N % 29 == 0).then(pl.lit("refunded")).otherwise(pl.lit("paid")),
+        outlet_id=pl.when(N % 50 == 6).then(pl.lit("replaced")),
+        complaint_prob_standard=pl.when(N % 40 == 5)
+        .then(7.0)
+        .otherwise("complaint_prob_standard"),
+    )
+    new = dict(zip(tables.orders["order_id"], orders["order_id"], strict=True))
+    ways = tables.options.with_columns(
+        pl.col("order_id").replace(new), outlet_id=pl.lit("own")
+    )
+    stray = ways.head(5).with_columns(order_id=pl.format("nobody-{}", N))
+    capacity = tables.capacity.with_columns(renamed.replace({"r0": "nowhere"}))
+    outlet = capacity.head(1).with_columns(outlet_id=pl.lit("replaced"))
+    tables = replace(
+        tables,
+        capacity=pl.concat([capacity, outlet]),
+        options=pl.concat([ways, stray]),
+    )
+    rules = [{"column": "status", "in": ["refunded", "torn"], "reason": "not sent"}]
+    return common(folder, "telling") | {
+        "policy": [tables.config["policy"][0] | {"eligibility": rules}],
+        "objective": tables.config["objective"],
+        "inputs": written(folder, "telling", tables, orders),
+        "quarantine": {"max_share": 0.026},
+        "limits": {"broken_rows_in_a_row": 1, "num_rows": 10_000},
+        "lookups": {"warn_below": 0.9, "refuse_below": 0.4},
+    }
+
+
 #: Makers of the nights, by name.
 MORE_NIGHTS = {
+    "much to tell": much_to_tell,
     "for platforms": for_platforms,
     "by day": by_day,
     "exploring": exploring,

@@ -26,6 +26,8 @@ from optimizer.spark.rows import (
 )
 
 DAY = dt.date(2026, 11, 22)
+#: Rows that break no rule, and are no message for the driver.
+IS_GOOD = pl.col("broken_column").is_null()
 OWN_CARRIER = ("carrier_id", "complaint_prob_premium", "return_prob_premium")
 
 
@@ -101,14 +103,15 @@ def make_blocks(tables, num_blocks, num_parts=1):
                 plain_frames(orders, source), source, rules, is_choice=is_choice
             )
         )
-    )
+    ).filter(IS_GOOD)
     if is_choice:
         source = open_source(tables.options, OPTIONS)
         ways = pl.from_arrow(
             pa.Table.from_batches(
                 check_options(plain_frames(numbered(tables.options), source), source)
             )
-        ).rename({"outlet_id": "option_outlet_id"})
+        )
+        ways = ways.filter(IS_GOOD).rename({"outlet_id": "option_outlet_id"})
         basis = rows.drop("carrier_id", "saving", "row", "broken_column", "broken_rule")
         both = basis.join(ways, "order_id", "left")
         valued = value_options(both.to_arrow().to_batches(), rules)
