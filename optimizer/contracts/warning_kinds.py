@@ -589,6 +589,16 @@ _ASSUMPTIONS: dict[str, WarningKind] = {
 }
 #: Of plans in which nobody is, by code.
 _NOBODY: dict[str, WarningKind] = {
+    "UNITS_TOO_FINE": _counted(
+        "{num_rows} capacity row counts units so small that the gap may be that of its "
+        "price, which is in whole millionths of a CNY for a unit; give its slots and "
+        "loads in larger units: {rows}",
+        "{num_rows} capacity rows count units so small that the gap may be that of "
+        "their prices, which are in whole millionths of a CNY for a unit; give their "
+        "slots and loads in larger units: {rows}",
+        num_rows="count",
+        rows="names",
+    ),
     "NOBODY_CHOSEN": _about("the plan has no order: {reasons}", reasons="names"),
     "NONE_AVOIDS_HARM": _about(
         "no order is worth its fee, and none would be at any fee: premium avoids no "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.build.break_even import Best, nobody_chosen
+from optimizer.contracts.warnings import some, warn
 from optimizer.model.frozen import freeze_arrays
 from optimizer.model.reasons import Reason
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from optimizer.build.assemble import Names
     from optimizer.build.carryover import EarlierNights
     from optimizer.build.night import InputRecord, Intake
+    from optimizer.build.side_limits import SideLimits
     from optimizer.certify.certificate import Certificate
     from optimizer.config import PolicyRow
     from optimizer.contracts.warnings import CodedWarning
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from optimizer.model.margins import Margins
     from optimizer.model.problem import Problem
     from optimizer.model.solution import Solution
+
+#: One part in so many of what is avoided: a gap above it may come from rounded prices.
+FINE = 10_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,6 +155,36 @@ def _largest(saving: NDArray[np.int64]) -> int | None:
     return int(saving.max()) if len(saving) else None
 
 
+def too_fine(
+    limits: SideLimits | None, certificate: Certificate
+) -> Iterator[CodedWarning]:
+    """
+    Say whose units may be why a plan is not proved.
+
+    A price is in whole micro-CNY for a unit, so that a bound may lose as many as a row
+    has units: told where these, and the gap, are above one in ``FINE`` of what is
+    avoided.
+
+    Parameters
+    ----------
+    limits
+        The night's limits; ``None`` where there are none.
+    certificate
+        What is proved.
+    """
+    money = abs(certificate.primal_bound)
+    if limits is None or certificate.gap * FINE <= money:
+        return
+    rows = [
+        f"({limit.name})"
+        for limit, side_row in zip(limits.rows, limits.side_row, strict=True)
+        if limit.resource is not None and side_row >= 0
+        if limit.high // limit.scale * FINE > money
+    ]
+    if rows:
+        yield warn("UNITS_TOO_FINE", num_rows=len(rows), rows=some(rows))
+
+
 def certified_night(
     intake: Intake,
     solution: Solution,
@@ -185,6 +220,9 @@ def certified_night(
         margins=margins,
         outcomes=outcomes,
         assumptions=assumed_of_plan(intake, solution.chosen),
-        told=() if len(solution.chosen) else tuple(_nobody(intake, outcomes)),
+        told=(
+            *(() if len(solution.chosen) else _nobody(intake, outcomes)),
+            *too_fine(intake.index.limits, certificate),
+        ),
         named=named,
     )

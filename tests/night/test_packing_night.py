@@ -16,11 +16,12 @@ from optimizer import solvers
 from optimizer.build import assemble, side_constraints
 from optimizer.contracts.tables import SOME_NIGHTS
 from optimizer.errors import SolveError
+from optimizer.explain import certified_night
 from optimizer.io.write import write_parquet
 from optimizer.replay.run import verify_run
 from optimizer.verify.night import verify_night
 from optimizer.verify.written import false_writing
-from tests.support.golden_night import lane, publish, solve_exactly
+from tests.support.golden_night import Golden, lane, publish, solve_exactly
 from tests.support.golden_nights import GOLDEN
 
 DAY = dt.date(2026, 11, 22)
@@ -172,6 +173,44 @@ def test_a_misspelt_row_of_a_resource_is_stated_again(
     untold = publish(golden, tmp_path, output=str(tmp_path / "untold"))
     findings = verify_night(untold).findings
     assert any("UNKNOWN_IN_RESOURCE_ROWS is 2, not None" in text for text in findings)
+
+
+@pytest.mark.slow
+def test_units_that_prices_cannot_follow_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A hundred million units in a row, and prices of whole micro-CNY: a gap is left that
+    kilograms do not have, the run says why, and the second statement does too.
+    """
+    names = [f"i{number}" for number in range(40)]
+    saving = [1 + number * 37 % 40 / 7 for number in range(40)]
+    weight = [5 + number * 23 % 41 for number in range(40)]
+
+    def night(scale: int) -> Golden:
+        return Golden(
+            [(n, f"m{n}", "north", s) for n, s in zip(names, saving, strict=True)],
+            [lane("yunda", 400 * scale, resource="kg"), lane("yunda", 99)],
+            "",
+            order_columns={
+                "load_kg": {n: w * scale for n, w in zip(names, weight, strict=True)}
+            },
+            config={"capacity": {"resources": ["kg"]}},
+        )
+
+    keys = {"solver": {"time_limit_seconds": 1}}
+    coarse = publish(night(1), tmp_path, output=str(tmp_path / "coarse"), **keys)
+    assert json.loads((coarse / "run.json").read_text())["warnings"] == []
+    fine = night(10**8)
+    run_dir = publish(fine, tmp_path, output=str(tmp_path / "fine"), **keys)
+    (told,) = json.loads((run_dir / "run.json").read_text())["warnings"]
+    assert told["code"] == "UNITS_TOO_FINE"
+    assert told["values"]["rows"] == ["(carrier yunda, resource kg)"]
+    assert verify_night(run_dir).findings == ()
+    monkeypatch.setattr(certified_night, "too_fine", lambda *_: [])
+    untold = publish(fine, tmp_path, output=str(tmp_path / "untold"), **keys)
+    findings = verify_night(untold).findings
+    assert any("UNITS_TOO_FINE is 1, not None" in text for text in findings)
 
 
 @pytest.mark.slow

@@ -37,6 +37,15 @@ WHERE resource IS NOT NULL AND day IS NULL AND NOT has_attribute AND NOT (
     AND (region_id IS NULL OR EXISTS (FROM there WHERE kind = 'region_id' AND name = region_id))
     AND (outlet_id IS NULL OR EXISTS (FROM there WHERE kind = 'outlet_id' AND name = outlet_id)));
 
+-- Rows of a resource whose units, a micro-CNY each, are above a ten-thousandth of what the
+-- plan avoids, where the gap is too.
+CREATE TEMP TABLE fine_row AS
+SELECT b.name FROM bound_row AS b JOIN limit_said AS s USING (id)
+WHERE b.resource IS NOT NULL AND s.can_bind
+    AND b.high::HUGEINT // b.scale * 10000 > abs(getvariable('primal_bound'))
+    AND (getvariable('dual_bound') - getvariable('primal_bound'))::HUGEINT * 10000
+        > abs(getvariable('primal_bound'));
+
 -- What rules of the configuration name, each rule by itself.
 CREATE TEMP TABLE rule_names AS
 SELECT 'carrier_id' AS kind, [unnest(carriers)] AS names FROM peak
@@ -64,6 +73,7 @@ SELECT * FROM (VALUES
         WHERE (r.day IS NOT NULL OR r.has_attribute) AND NOT EXISTS (
             FROM taking AS t WHERE t.number = r.number AND t.day IS NOT DISTINCT FROM r.day))),
     ('UNKNOWN_IN_RESOURCE_ROWS', (SELECT count(*) FROM unnamed_row)),
+    ('UNITS_TOO_FINE', (SELECT count(*) FROM fine_row)),
     ('FEW_NAMES_FOUND', (SELECT sum(num) FROM few_found)),
     ('RULES_FIND_NOTHING', (SELECT count(*) FROM rule_names AS r WHERE NOT EXISTS (
         FROM known_name AS k WHERE k.kind = r.kind AND list_contains(r.names, k.name))
@@ -150,7 +160,9 @@ SELECT 'IDLE_CAPACITY_ROWS', row_name(carrier_id, region_id, outlet_id, day, att
 FROM beside_row WHERE day IS NOT NULL OR has_attribute
 UNION ALL
 SELECT 'UNKNOWN_IN_RESOURCE_ROWS', row_name(carrier_id, region_id, outlet_id, day, attributes, resource)
-FROM unnamed_row;
+FROM unnamed_row
+UNION ALL
+SELECT 'UNITS_TOO_FINE', '(' || name || ')' FROM fine_row;
 CREATE TEMP TABLE check_names_in_warnings AS
 WITH given AS (
     SELECT regexp_replace(warning ->> 'code', '_(OPEN|CLOSED)$', '') AS about, warning -> 'values' AS said
