@@ -7,6 +7,8 @@ from optimizer.spark.engine_keys import PACKING
 
 #: How Java's stacks name a cause.
 CAUSE = "Caused by: "
+#: How a client of Spark Connect names one.
+DETAILS = "details = "
 #: How a Python stack begins, at whose end is what was raised.
 TRACEBACK = "Traceback (most recent call last):"
 
@@ -39,6 +41,9 @@ def first_line(error: Exception) -> str:
     >>> said = "thrown from the Python worker:\nTraceback (most recent call last):\n"
     >>> first_line(ValueError(f"{said}  File 'a', line 1\nMemoryError\n\nJVM stack"))
     'MemoryError'
+    >>> said = '<_InactiveRpcError of RPC that terminated with:\n\tstatus = X\n'
+    >>> first_line(ValueError(f'{said}\tdetails = "Connection refused"\n>'))
+    'Connection refused'
     """
     if TRACEBACK in str(error):
         inside = str(error).split(TRACEBACK, 1)[1].splitlines()
@@ -51,4 +56,7 @@ def first_line(error: Exception) -> str:
     causes = [line for line in said if line.startswith(CAUSE)]
     if first.endswith(":") and causes:
         return causes[-1].removeprefix(CAUSE)
+    details = [line for line in said if line.startswith(DETAILS)]
+    if first.endswith(":") and details:
+        return details[0].removeprefix(DETAILS).strip('"')
     return first

@@ -45,6 +45,7 @@ from optimizer.night.run import RunReport
 from optimizer.night.state.ledger import refuse_if_relied_on
 from optimizer.spark.api import allocate
 from optimizer.spark.brought import bring_night
+from optimizer.spark.connect import require_answer
 from optimizer.spark.engine_keys import BY_VIEW, refuse_keys
 from optimizer.spark.far_copies import again, send_far_copies
 from optimizer.spark.far_state import (
@@ -160,7 +161,8 @@ def run_on_spark(  # noqa: PLR0913 - what a run may be asked for, by name
         When inputs or output are not configured, a key is not for a cluster, or the
         date is published from other inputs.
     BusyError
-        When another run holds the date, or an input is late.
+        When another run holds the date, an input is late, or a server of Spark Connect
+        does not answer.
     DeliveryError
         When the night is published, and something was left undone after it, such as a
         copy that did not arrive.
@@ -440,12 +442,15 @@ def start_session() -> SparkSession:
     ------
     ConfigError
         When pyspark lacks a package that it needs, or there is no cluster to run on.
+    BusyError
+        When a server of Spark Connect does not answer.
     """
     sql = import_extra("pyspark.sql", needed_by=ENGINE)
     from pyspark.errors import PySparkException
 
     builder = sql.SparkSession.builder.appName("premium-delivery-optimizer")
     try:
+        require_answer()
         session = builder.getOrCreate()
     except ImportError as error:
         raise missing(first_line(error), "spark-connect", ENGINE) from None
