@@ -505,6 +505,19 @@ def test_chance_and_penalties_are_told_where_there_are_any(with_week, night):
     assert "penalties" not in visible(night.page)
 
 
+@pytest.mark.parametrize(
+    ("bound", "words"),
+    [("branches", "stopped its branches at"), ("prices", "proves no optimum")],
+)
+def test_branches_that_met_a_limit_are_said_to_have(night, bound, words):
+    """A tree that ran out of memory is no method that proves nothing."""
+    record = copy.deepcopy(night.record)
+    record["termination"] = {"reason": "FEASIBLE", "limit": "METHOD"}
+    record["certificate"]["bound"] = bound
+    page = report_html(record, night.tables)
+    assert [said in page for said in (words, "ran to the end")] == [True, False]
+
+
 def test_glance_is_the_record(night):
     """The top of the page shows the record's value, proof, parcels, fees and slots."""
     english = articles(night.page)[0]
