@@ -4,6 +4,8 @@ What is sent to blocks: to each task what all need, and what its own blocks need
 Caps, prices of caps, ties and distances grow with the merchants, and no block needs
 those of another. Where they stand by block (:class:`ByBlock`), wherever in what is
 sent, they go into a cell beside the block, in the narrowest integers that hold them.
+Few bytes go as a literal, as a join would start a job for each pass; many as a table,
+as a driver keeps the texts of plans, and in them every literal.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Name of the cell beside a block.
 OWN = "own"
+#: Parts of more bytes in all go as a table.
+LITERAL_BYTES = 1 << 20
 _NARROW = (np.int8, np.int16, np.int32)
 
 
@@ -52,18 +56,33 @@ def ask_blocks(
         Of what the function gives.
     """
     shared, own = split(given)
-    asked = rows.select(*cells, own_column(own).alias(OWN))
+    if sum(map(len, own.values())) <= LITERAL_BYTES:
+        asked = rows.select(*cells, own_column(own).alias(OWN))
+    else:
+        asked = rows.select(*cells).join(_own_table(rows, own), "block", "left")
     task = partial(_each_block, function=function, shared=shared)
     return asked.mapInArrow(task, schema)
 
 
 def own_column(own: dict[int, bytes]) -> Column:
-    """The part of each block: a literal, as a join would start a job for each pass."""
+    """The part of each block, as a literal."""
     from pyspark.sql import functions as F
 
     num = max(own, default=0) + 1
     parts = F.array(*(F.lit(own.get(block, b"")) for block in range(num)))
     return F.element_at(parts, F.col("block") + 1)
+
+
+def _own_table(rows: DataFrame, own: dict[int, bytes]) -> DataFrame:
+    """The part of each block, as a table that all executors get."""
+    import pyarrow as pa
+    from pyspark.sql import functions as F
+
+    kind = next(field.dataType for field in rows.schema if field.name == "block")
+    cells = pa.array(own.values(), pa.binary())
+    parts = pa.table({"block": pa.array([*own], pa.int64()), OWN: cells})
+    table = rows.sparkSession.createDataFrame(parts)
+    return F.broadcast(table.withColumn("block", F.col("block").cast(kind)))
 
 
 def _each_block(

@@ -8,7 +8,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 from starlette.testclient import TestClient
 
@@ -22,13 +24,15 @@ from optimizer.desk.rates import Rates
 from optimizer.evidence.order_evidence import find_evidence
 from optimizer.job import run_date
 from optimizer.night.prune import prune
-from optimizer.spark import run
+from optimizer.solvers.network.blocks import ByBlock
+from optimizer.spark import own_parts, run
 from optimizer.spark.engine_keys import (
     HONOURED_KEYS,
     IRRELEVANT_KEYS,
     REFUSED_KEYS,
     config_keys,
 )
+from optimizer.spark.own_parts import ask_blocks
 from optimizer.telemetry.watch import watched
 from optimizer.verify.night import verify_night
 from tests.support.driver_nights import DRIVER_NIGHTS, loads_in_the_data
@@ -44,6 +48,8 @@ from tests.support.system_tools import needs
 
 DAY = dt.date(2026, 11, 22)
 ENGINE_NIGHTS = FIRST_NIGHTS | MORE_NIGHTS
+#: Nights whose blocks get their own parts as tables, as large nights' do.
+AS_TABLES = {"exploring", "with coins"}
 #: Keys whose night is elsewhere: test_delta.py publishes as Delta tables.
 ELSEWHERE = {"spark.table_format"}
 
@@ -147,8 +153,10 @@ def spark():
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:PySpark does not yet fully support")
 @pytest.mark.parametrize("name", ENGINE_NIGHTS)
-def test_both_engines_publish_the_same_bytes(spark, tmp_path, name):
+def test_both_engines_publish_the_same_bytes(spark, tmp_path, name, monkeypatch):
     """And the cluster's night is verified, explained and proved as one machine's."""
+    if name in AS_TABLES:
+        monkeypatch.setattr(own_parts, "LITERAL_BYTES", 0)
     config = ENGINE_NIGHTS[name](tmp_path)
     alone, there = published(config, "local"), published(config, "spark")
     assert_equal_nights(alone, there)
@@ -159,6 +167,26 @@ def test_both_engines_publish_the_same_bytes(spark, tmp_path, name):
     assert find_evidence(own, chosen)["findings"] == []
     metrics = Path(config["operations"]["metrics"])
     assert "premium_delivery_exit_code 0" in metrics.read_text()
+
+
+@needs("java")
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:PySpark does not yet fully support")
+def test_what_is_large_stands_in_no_text_of_a_plan(spark):
+    """Each block gets its own part of two megabytes, or none, and the plan is short."""
+
+    def summed(cells, given):
+        of_block = given.get(cells["block"], np.zeros(1, np.int64))
+        found = {"block": [cells["block"]], "total": [int(of_block.sum())]}
+        yield pa.RecordBatch.from_pydict(found)
+
+    rows = spark.createDataFrame([(0,), (1,), (2,)], "block int")
+    given = ByBlock({n: np.arange(125_000) * 10**9 + n for n in (0, 2)})
+    asked = ask_blocks(rows, ["block"], summed, given, "block bigint, total bigint")
+    assert {row["block"]: row["total"] for row in asked.collect()} == {
+        n: int(given[n].sum()) if n in given else 0 for n in range(3)
+    }
+    assert len(asked._jdf.queryExecution().toString()) < 10_000
 
 
 @pytest.mark.slow
