@@ -83,7 +83,20 @@ class Hopes:
             return []
         worth = np.unique(np.concatenate(self._worth))
         hoped = np.setdiff1d(np.concatenate(self._hoped), worth)
-        if not len(hoped) or len(worth) >= _FEW * num_slots:
-            return []
-        num_parcels, num_worth = len(hoped), len(worth)
-        return [warn("TOO_LITTLE_KNOWN", num_parcels=num_parcels, num_worth=num_worth)]
+        return warn_little(len(hoped), len(worth), num_slots)
+
+
+def warn_little(num_parcels: int, num_worth: int, num_slots: int) -> list[CodedWarning]:
+    """
+    Warn where few parcels save something for want of knowledge.
+
+    Parameters
+    ----------
+    num_parcels, num_worth
+        Parcels that save something at the upper end alone, and those that do anyway.
+    num_slots
+        Slots under all caps.
+    """
+    if not num_parcels or num_worth >= _FEW * num_slots:
+        return []
+    return [warn("TOO_LITTLE_KNOWN", num_parcels=num_parcels, num_worth=num_worth)]

@@ -72,6 +72,9 @@ class BlockSummary:
         ``(256,) int64``: orders by status.
     highest
         The highest saving, micro-CNY.
+    num_worth, num_hoped
+        Orders that save something, and those that do if the model's effect is at its
+        upper end.
     names
         Names of carriers, regions and outlets, by column.
     unseen
@@ -89,6 +92,8 @@ class BlockSummary:
     demand: NDArray[np.int64]
     statuses: NDArray[np.int64]
     highest: int
+    num_worth: int
+    num_hoped: int
     names: dict[str, set[str]]
     unseen: dict[str, Counter[str]]
     days: tuple[dt.date, ...]
@@ -143,6 +148,8 @@ def summarize_blocks(blocks: DataFrame) -> BlockSummary:
         demand=demand,
         statuses=statuses,
         highest=max(highest, 0),
+        num_worth=sum(int(part["num_worth"]) for part in parts.values()),
+        num_hoped=sum(int(part["num_hoped"]) for part in parts.values()),
         names=names,
         unseen=unseen,
         days=_days_of(parts.values()),

@@ -170,6 +170,11 @@ def _cells(frame: pl.DataFrame, rules: Rules) -> dict[str, Any]:
     named.select(NAMES).write_ipc(names, compression="lz4")
     num_merchants = len(ids)
     repeated = ways.select("merchant_id", "key", "carrier_id")
+    is_worth, is_hoped = (
+        np.bincount(order[ways[of].fill_null(0).to_numpy() > 0], minlength=len(named))
+        > 0
+        for of in ("saving", "hoped")
+    )
     return {
         "numbers": pack(
             merchant_start=starts(merchant[is_open], num_merchants),
@@ -190,6 +195,8 @@ def _cells(frame: pl.DataFrame, rules: Rules) -> dict[str, Any]:
                 merchant[status != Reason.INELIGIBLE], minlength=num_merchants
             ),
             num_open=np.bincount(merchant[is_open], minlength=num_merchants),
+            num_worth=np.int64(is_worth.sum()),
+            num_hoped=np.int64((is_hoped & ~is_worth).sum()),
             highest=ways["saving"].to_numpy().max(initial=0),
             statuses=np.bincount(status, minlength=256),
             names=_as_bytes(

@@ -15,6 +15,7 @@ from optimizer.build.costs import costs_of
 from optimizer.build.learned_probabilities import gaps_of, model_warnings
 from optimizer.build.night import InputRecord, Intake, assumed_of_rows
 from optimizer.build.night_lookups import warn_allowed
+from optimizer.build.want_of_knowledge import warn_little
 from optimizer.explain.certified_night import CertifiedNight, why_nobody
 from optimizer.explain.outcomes import Outcomes
 from optimizer.io.asked_columns import columns_there
@@ -190,7 +191,7 @@ def _params(rules: Rules, sources: Mapping[str, Source]) -> encode.CodeParams:
 
 def _warnings(read: Read, built: BuiltOnCluster) -> tuple[CodedWarning, ...]:
     """What a person should look at, in the order of one machine."""
-    rules, limits = built.rules, built.limits
+    rules, limits, census = built.rules, built.limits, built.census
     zone = rules.config.timezone
     names = _all_names(built)
     return (
@@ -201,6 +202,7 @@ def _warnings(read: Read, built: BuiltOnCluster) -> tuple[CodedWarning, ...]:
         *warn_changed(names),
         *warn_alike(names),
         *model_warnings(rules.model, rules.day, gaps_of(read.sources, rules.model)),
+        *warn_little(census.num_hoped, census.num_worth, int(limits.cap.sum())),
         *(w for n, s in read.sources.items() for w in s.notes.warnings(n)),
         *read.small_log.warnings(zone),
         *read.noted.log.warnings(zone),

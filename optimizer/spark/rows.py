@@ -20,8 +20,10 @@ from optimizer.build.night_lookups import ColumnValues
 from optimizer.build.order_day import order_days
 from optimizer.build.sendable import is_sendable, without_unsendable
 from optimizer.build.unseen_names import known_names, unseen_by_row
+from optimizer.build.want_of_knowledge import hopeful_model
 from optimizer.config import objective_on
 from optimizer.errors import DataError, OptimizerError, counted
+from optimizer.io.night_sources import PREMIUM_PROBS
 from optimizer.io.plain_frame import plain_frame
 from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.validate import check_batch
@@ -44,13 +46,15 @@ if TYPE_CHECKING:
 
 #: What broke a rule, beside the columns of a good row; else null.
 BROKEN = "row bigint, broken_column string, broken_rule string"
-#: A checked order; ``saving`` where it names its own carrier, ``service_day`` (from
-#: 1970, in days) where slots are counted by day.
+#: A checked order; ``saving`` where it names its own carrier, ``hoped`` what it would
+#: be if the model's effect were at its upper end, ``service_day`` (from 1970, in days)
+#: where slots are counted by day.
 ORDER_ROWS = (
     "order_id string, merchant_id string, region_id string, carrier_id string, "
     "outlet_id string, key bigint, folded_key bigint, status int, saving bigint, "
     "ineligible_reason string, complaint_prob_standard double, "
     "return_prob_standard double, complaint_share double, return_share double, "
+    "hoped bigint, hoped_complaint_share double, hoped_return_share double, "
     "unseen string, service_day int, "
     f"{BROKEN}"
 )
@@ -65,7 +69,7 @@ VALUED_ROWS = (
     "order_id string, merchant_id string, region_id string, carrier_id string, "
     "outlet_id string, key bigint, status int, ineligible_reason string, "
     "saving bigint, is_active boolean, is_option boolean, unseen string, "
-    "service_day int"
+    "service_day int, hoped bigint"
 )
 
 
@@ -149,6 +153,7 @@ def check_orders(
     import polars as pl
 
     coder, eligibility = rules.coder(source.columns), rules.policy.eligibility
+    hopeful = hopeful_model(rules.model)
     has_reasons = eligibility or {"is_eligible", "ineligible_reason"} & {
         *source.columns
     }
@@ -156,11 +161,12 @@ def check_orders(
     def encoded(frame: pl.DataFrame) -> pl.DataFrame:
         if has_reasons:
             frame = apply_rules(frame, eligibility)
-        frame = fill_orders(frame, rules.model)
+        given, frame = frame, fill_orders(frame, rules.model)
         orders = encode.encode_orders(frame, coder)
         refuse_packing(orders.load, orders.is_pinned)
         saving = np.zeros(len(frame), np.int64)
         shares, days = {}, {}
+        hoped = {}
         if rules.counted is not None:
             days["service_day"] = order_days(frame, rules.counted).cast(pl.Int32)
         if not is_choice:
@@ -168,10 +174,20 @@ def check_orders(
             orders = without_unsendable(frame, orders, roster, outboxes)
             orders, options = encode.encode_own_carrier(frame, orders, coder, 0)
             saving[options.order] = options.saving
+            if hopeful is not None:
+                bare = frame.with_columns(given.select(*PREMIUM_PROBS))
+                filled = fill_orders(bare, hopeful)
+                _, options = encode.encode_own_carrier(filled, orders, coder, 0)
+                most = np.zeros(len(frame), np.int64)
+                most[options.order] = options.saving
+                hoped["hoped"] = _series("", most)
         elif rules.model is not None:
             found = order_shares(frame, rules.model)
             shares["complaint_share"] = _series("", found.complaint)
             shares["return_share"] = _series("", found.logistics_return)
+            found = order_shares(frame, hopeful)
+            shares["hoped_complaint_share"] = _series("", found.complaint)
+            shares["hoped_return_share"] = _series("", found.logistics_return)
         return frame.drop("row").with_columns(
             _series("key", orders.key.view(np.int64)),
             _series("folded_key", orders.folded_key.view(np.int64)),
@@ -180,6 +196,7 @@ def check_orders(
             unseen=unseen_by_row(frame, known_names(rules.model)),
             **shares,
             **days,
+            **hoped,
         )
 
     values = values_asked(eligibility, is_choice=is_choice)
@@ -258,12 +275,15 @@ def value_options(
     """Turn orders joined with their options into ``VALUED_ROWS``."""
     import polars as pl
 
-    coder = rules.coder()
+    coder, hopeful = rules.coder(), hopeful_model(rules.model)
     for batch in batches:
         frame = pl.DataFrame(pl.from_arrow(batch))
         if len(frame) == 0:
             continue
-        saving, is_active = _values(frame, coder, rules.model)
+        saving, is_active = _values(frame, coder, rules.model, _SHARES)
+        if hopeful is not None:
+            hoped, _ = _values(frame, coder, hopeful, _HOPED_SHARES)
+            frame = frame.with_columns(_series("hoped", hoped))
         is_option = is_active & (frame["status"].to_numpy() == encode.OPEN)
         ids = frame["order_id"], frame["merchant_id"], frame["carrier_id"]
         is_option &= is_sendable(rules.config.outbox, *ids)
@@ -278,7 +298,10 @@ def value_options(
 
 
 def _values(
-    frame: pl.DataFrame, coder: NightCodes, model: LearnedModel | None
+    frame: pl.DataFrame,
+    coder: NightCodes,
+    model: LearnedModel | None,
+    shares_in: tuple[str, str],
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Saving of each row's option, and whether it has one that may be used."""
     saving, is_active = np.zeros(len(frame), np.int64), np.zeros(len(frame), np.bool_)
@@ -295,24 +318,27 @@ def _values(
     ways = with_option.with_columns(outlet_id="option_outlet_id")
     place = np.arange(len(ways))
     if model is not None:
-        standard, shares = _of_orders(with_option)
+        standard, shares = _of_orders(with_option, shares_in)
         ways = fill_options(ways, place, standard, shares, model)
     options, active = encode.encode_options(ways, place, basis, coder)
     saving[has], is_active[has] = options.saving, active
     return saving, is_active
 
 
-def _of_orders(frame: pl.DataFrame) -> tuple[StandardRisks, OrderShares]:
+def _of_orders(
+    frame: pl.DataFrame, shares_in: tuple[str, str]
+) -> tuple[StandardRisks, OrderShares]:
     """What executors found of the orders before their options came."""
-    found = {name: frame[name].to_numpy() for name in _SHARES + _STANDARD}
+    found = {name: frame[name].to_numpy() for name in shares_in + _STANDARD}
     return (
         StandardRisks(*(found[name] for name in _STANDARD)),
-        OrderShares(*(found[name] for name in _SHARES)),
+        OrderShares(*(found[name] for name in shares_in)),
     )
 
 
 _STANDARD = ("complaint_prob_standard", "return_prob_standard")
 _SHARES = ("complaint_share", "return_share")
+_HOPED_SHARES = ("hoped_complaint_share", "hoped_return_share")
 
 
 def in_schema(frame: pl.DataFrame, schema: str) -> Iterator[pa.RecordBatch]:

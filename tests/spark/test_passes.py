@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import optimizer
 from optimizer.build.experiment import make_experiment
+from optimizer.build.want_of_knowledge import warn_little
 from optimizer.config import as_config
 from optimizer.contracts.tables import CAPACITY
 from optimizer.errors import DataError, SolveError
@@ -230,6 +231,41 @@ def test_a_learned_model_fills_options_as_on_one_machine(tmp_path):
     found = solve(tables, 3, 2)
     assert_as_alone(tables, found)
     assert found[3]["is_premium"].sum() > 10
+
+
+@pytest.mark.parametrize("has_choice", [False, True])
+def test_what_is_hoped_of_a_model_is_counted_as_on_one_machine(tmp_path, has_choice):
+    """Parcels that save something, and those that would at the effect's upper end."""
+    config = with_a_model(tmp_path)
+    tables = random_tables(25, num_orders=250, has_choice=has_choice, rate="1")
+    policy = tables.config["policy"][0] | {"fee": {"amount_cny": 5.0}}
+    kept = [{"carrier_id": name, "probability": 0.9} for name in CARRIERS]
+    objective = tables.config["objective"] | {"fulfilment": kept}
+    asked = {"objective": objective}
+    asked |= {"model": config["model"], "learning": config["learning"]}
+    orders = pl.read_parquet(tmp_path / "choice.parquet")
+    if not has_choice:
+        orders = orders.with_columns(tables.orders["carrier_id"])
+    tables = replace(
+        tables,
+        orders=orders,
+        options=pl.read_parquet(tmp_path / "options.parquet") if has_choice else None,
+        config=tables.config | {"policy": [policy]} | asked,
+    )
+    _, census, limits, *_ = make_field(tables, 3, 2)
+    found = warn_little(census.num_hoped, census.num_worth, int(limits.cap.sum()))
+    alone = optimizer.allocate(
+        tables.orders,
+        tables.capacity,
+        config=tables.config,
+        options=tables.options,
+        date=DAY,
+    )
+    told = [w for w in alone.warnings if w.code == "TOO_LITTLE_KNOWN"]
+    assert found == told
+    assert census.num_worth > 3
+    assert census.num_hoped > 3
+    assert told, (census.num_hoped, census.num_worth, int(limits.cap.sum()))
 
 
 @pytest.mark.parametrize("has_choice", [False, True])
