@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 #: Time stamps of a file system are coarse: a file that changed this shortly before it
 #: was looked at may change again and keep its stamp, so its content is read again.
 _COARSE_SECONDS = 2.0
+#: What is said of an input that is another one by now.
+CHANGED = "changed while the night was made from it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +203,8 @@ def changed_input(path: Path | str) -> BusyError:
     's3a://a/b.csv: changed while the night was ma'
     """
     return BusyError(
-        f"{path}: changed while the night was made from it; nothing was published. "
-        "Run again when the export is complete"
+        f"{path}: {CHANGED}; nothing was published. Run again when the export is "
+        "complete"
     )
 
 

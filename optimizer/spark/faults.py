@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from optimizer.errors import DataError
+from optimizer.errors import BusyError, DataError
+from optimizer.io.snapshot import CHANGED
 from optimizer.spark.engine_keys import PACKING
 
 #: How Java's stacks name a cause.
@@ -17,7 +18,7 @@ class PackingNight(DataError):
     """A night whose tables make it a packing night, which executors do not solve."""
 
 
-def found_by_executors(text: str) -> DataError:
+def found_by_executors(text: str) -> BusyError | DataError:
     """
     The fault that executors found in the data, as an error of the driver.
 
@@ -26,6 +27,8 @@ def found_by_executors(text: str) -> DataError:
     text
         What they say.
     """
+    if CHANGED in text:
+        return BusyError(text)
     return PackingNight(text) if PACKING in text else DataError(text)
 
 

@@ -109,6 +109,23 @@ class FileTable:
             self.path, {head.record.path: head.schema for head in self.heads}
         )
 
+    def refuse_other_number(self, num_rows: int) -> None:
+        """
+        Check that as many rows came as were there: Spark does not miss a file.
+
+        Parameters
+        ----------
+        num_rows
+            Rows that came.
+
+        Raises
+        ------
+        BusyError
+            When others did.
+        """
+        if num_rows != sum(sum(head.group_rows) for head in self.heads):
+            raise changed_input(self.path)
+
     def map_frames(self, source: Source, task: Task, schema: str) -> DataFrame:
         """
         Read the table on executors.
@@ -127,7 +144,10 @@ class FileTable:
             by_path: dict[str, list[_Piece]] = {}
             for piece in pieces:
                 by_path.setdefault(piece.path, []).append(piece)
-            read = partial(_read_content, pieces=by_path, source=source, task=task)
+            sums = {head.record.path: head.record.sha256 for head in self.heads}
+            read = partial(
+                _read_content, pieces=by_path, sums=sums, source=source, task=task
+            )
             return _contents(self.session, self.path).mapInArrow(read, schema)
         parts = _parts(pieces)
         near = partial(_read_near, parts=parts, source=source, task=task)
@@ -174,8 +194,10 @@ def open_files(session: SparkSession, path: str, contract: Table) -> FileTable:
         When there is nothing.
     DataError
         When a file is damaged, or too large to be brought by Spark.
+    BusyError
+        When a file came or went as they were looked at.
     """
-    near = _near_files(path)
+    near = near_files(path)
     if near is not None:
         heads = tuple(_head(name, str(name.absolute()), contract) for name in near)
         return FileTable(path, session, heads, is_near=True)
@@ -191,6 +213,8 @@ def open_files(session: SparkSession, path: str, contract: Table) -> FileTable:
     failed = [row["failed"] for row in found if row["failed"] is not None]
     if failed:
         raise DataError(min(failed))
+    if differing := {row["path"] for row in rows} ^ {row["path"] for row in found}:
+        raise changed_input(min(differing))
     heads = tuple(sorted(map(_as_head, found), key=_by_path))
     return FileTable(path, session, heads, is_near=False)
 
@@ -199,8 +223,15 @@ def _by_path(head: Head) -> str:
     return head.record.path
 
 
-def _near_files(path: str) -> list[Path] | None:
-    """Files that this process sees; ``None`` where it sees none."""
+def near_files(path: str) -> list[Path] | None:
+    """
+    Files of a table that this process sees, sorted; ``None`` where it sees none.
+
+    Parameters
+    ----------
+    path
+        As of :func:`open_files`.
+    """
     if "://" in path:
         return None
     place = Path(path)
@@ -236,6 +267,30 @@ def _listed(session: SparkSession, path: str) -> list[dict[str, Any]]:
     if not rows:
         raise ConfigError(f"{path}: has no Parquet file; is the export there?")
     return list(rows)
+
+
+def files_now(session: SparkSession, path: str) -> frozenset[tuple[Any, ...]]:
+    """
+    Path, length and time of change of the files that Spark finds; none where none is.
+
+    Parameters
+    ----------
+    session
+        Of the cluster.
+    path
+        An address that Spark knows.
+    """
+    from pyspark.errors import AnalysisException
+    from pyspark.sql import functions as F
+
+    when = F.col("modificationTime").cast("double")
+    try:
+        found = _contents(session, path).select("path", "length", when).toArrow()
+    except AnalysisException as error:
+        if error.getCondition() != "PATH_NOT_FOUND":
+            raise
+        return frozenset()
+    return frozenset(zip(*(cells.to_pylist() for cells in found.columns), strict=True))
 
 
 def has_come(session: SparkSession, path: str) -> bool:
@@ -377,13 +432,27 @@ def _read_near(
 def _read_content(
     batches: Iterable[pa.RecordBatch],
     pieces: Mapping[str, Sequence[_Piece]],
+    sums: Mapping[str, str],
     source: Source,
     task: Task,
 ) -> Iterator[pa.RecordBatch]:
-    """Read the files whose bytes come."""
+    """Read the files whose bytes come, if they are those that were looked at."""
     for path, local in _copies(batches):
         mine = [(local, piece) for piece in pieces.get(path, ())]
-        yield from task(_frames(mine, source))
+        yield from task(_same_frames(mine, source, local, sums.get(path)))
+
+
+def _same_frames(
+    pieces: Iterable[tuple[Path, _Piece]],
+    source: Source,
+    local: Path,
+    sha256: str | None,
+) -> Iterator[pl.DataFrame]:
+    for _, piece in pieces:
+        if sha256_of_input(local) != sha256:
+            raise changed_input(piece.path)
+        break
+    yield from _frames(pieces, source)
 
 
 def _frames(
@@ -392,7 +461,7 @@ def _frames(
     for local, piece in pieces:
         try:
             if local.stat().st_size != piece.num_bytes:
-                raise DataError(f"{piece.path}: changed while it was read; run again")
+                raise changed_input(piece.path)
             yield from read_group(source, local, piece.group, piece.first)
         except DataError as error:
             raise DataError(str(error).replace(str(local), piece.path)) from None

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -48,6 +48,7 @@ from optimizer.spark.brought import bring_night
 from optimizer.spark.connect import require_answer
 from optimizer.spark.engine_keys import BY_VIEW, refuse_keys
 from optimizer.spark.far_copies import again, send_far_copies
+from optimizer.spark.far_inputs import FarInputs, look_at, refuse_far_change
 from optimizer.spark.far_state import (
     FarState,
     open_far_state,
@@ -173,7 +174,7 @@ def run_on_spark(  # noqa: PLR0913 - what a run may be asked for, by name
     refuse_keys(config, policy, is_near=False)
     session = start_session()
     folder = _folder_of(config, day)
-    with _told_errors(folder, day) as published, ExitStack() as held:
+    with _told_errors(folder, day) as so_far, ExitStack() as held:
         # A claim ends after some hours: what is late is waited for before.
         there = partial(_is_there, session, config)
         inputs = await_inputs(config, day, progress, is_there=there)
@@ -185,6 +186,7 @@ def run_on_spark(  # noqa: PLR0913 - what a run may be asked for, by name
         if not is_dry:
             earlier = published_records(session, config.output, folder, CLAIMS)
             state.catch_up(earlier, partial(_left_by, session, config))
+        so_far.seen = seen = look_at(session, _file_paths(config, inputs))
         tables, addresses = _open(session, config, day, inputs, held)
         files = _files_of(config, tables, addresses)
         found = _resolved(
@@ -204,7 +206,7 @@ def run_on_spark(  # noqa: PLR0913 - what a run may be asked for, by name
         before = None if is_dry else published_record(session, folder, CLAIMS)
         if before is not None:
             if before.get("identity") == found.identity:
-                published.append(before["run_id"])
+                so_far.is_published = True
                 send_far_copies(session, config, day, folder, before)
                 return RunReport(folder, "unchanged", before, state.head())
             if not is_forced:
@@ -233,6 +235,7 @@ def run_on_spark(  # noqa: PLR0913 - what a run may be asked for, by name
             find_groups=partial(find_groups, tables["orders"], config),
         )
         if is_dry:
+            refuse_far_change(seen)
             record["alerts"] = tell(config, day, record, None)
             return RunReport(folder, "dry run", record)
         record["run_measurements"]["evidence_head"] = state.head()
@@ -247,33 +250,61 @@ def run_on_spark(  # noqa: PLR0913 - what a run may be asked for, by name
         with state.turn(lambda: _is_as_before(state, config, day, found)):
             if confirm is not None:
                 confirm()
+            refuse_far_change(seen)
+            so_far.seen = None  # from here on a change of them unsays nothing
             name_night(session, folder, record)
-            published.append(record["run_id"])
+            so_far.is_published = True
             tell_state(state, day, record, partial(_left_by, session, config, record))
         head = state.head_after()
         send_far_copies(session, config, day, folder, record)
         return RunReport(folder, "published", record, head)
 
 
+@dataclass(slots=True)
+class _SoFar:
+    """How far a run has come: inputs, once looked at, and whether it is published."""
+
+    seen: FarInputs | None = None
+    is_published: bool = False
+
+
 @contextmanager
-def _told_errors(folder: str, day: dt.date) -> Iterator[list[str]]:
+def _told_errors(folder: str, day: dt.date) -> Iterator[_SoFar]:
     """
-    Turn errors of the cluster into sentences that say whether the night is published.
+    Turn errors into sentences that say what changed, and whether it is published.
 
     Yields
     ------
-    list of str
-        Empty; whoever names the night puts it there.
+    _SoFar
+        At its begin; the run notes there how far it has come.
     """
-    published: list[str] = []
+    so_far = _SoFar()
     with cluster_errors(folder):
         try:
-            yield published
+            yield so_far
         except Exception:
-            if not published:
-                raise
-            with published_errors(folder, "what was left to do failed", again(day)):
-                raise
+            if so_far.is_published:
+                undone = "what was left to do failed"
+                with published_errors(folder, undone, again(day)):
+                    raise
+            if so_far.seen is not None:
+                _refuse_change_behind(so_far.seen)
+            raise
+
+
+def _refuse_change_behind(seen: FarInputs) -> None:
+    """Tell of a changed input in place of what came of it, where it can be seen."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    with suppress(PySparkException, Py4JError, OSError):
+        refuse_far_change(seen)
+
+
+def _file_paths(config: Config, inputs: InputPaths) -> list[str]:
+    """Inputs that are files, and no tables of a lakehouse."""
+    is_all = config.spark.table_format == "parquet"
+    return [path for path in inputs.paths.values() if is_all or _is_file(path)]
 
 
 def _released(night: SparkNight) -> None:

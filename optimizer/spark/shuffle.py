@@ -237,6 +237,8 @@ def _checked_orders(
     task = partial(check_orders, source=source, rules=rules, is_choice=is_choice)
     checked = map_frames(orders, source, task, ORDER_ROWS).persist()
     counts = _refuse_broken(checked, source, rules, log)
+    if isinstance(orders, FileTable):
+        orders.refuse_other_number(counts.good + counts.broken)
     _refuse_repeats(checked)
     return checked, counts
 
@@ -247,7 +249,10 @@ def _checked_options(
     """Options checked, cached; and how many there are."""
     task = partial(check_options, source=source)
     ways = map_frames(options, source, task, OPTION_ROWS).persist()
-    return ways, _refuse_broken(ways, source, rules, log)
+    counts = _refuse_broken(ways, source, rules, log)
+    if isinstance(options, FileTable):
+        options.refuse_other_number(counts.good + counts.broken)
+    return ways, counts
 
 
 def map_frames(

@@ -12,11 +12,12 @@ from pyspark.errors import PySparkException
 
 from optimizer.config import as_config
 from optimizer.contracts.tables import CAPACITY, ORDERS
-from optimizer.errors import DataError, PublishError
+from optimizer.errors import BusyError, DataError, PublishError
 from optimizer.io.read import FarFiles, open_source, read_batches
 from optimizer.io.schemas import file_schema
 from optimizer.job import run_date
 from optimizer.spark import published
+from optimizer.spark import run as far_run
 from optimizer.spark.files import _frames, _Piece, copied_table, open_files
 from optimizer.testing import random_tables
 
@@ -140,7 +141,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path):
     (frame,) = _frames([(part, piece)], source)
     assert frame["row"].to_list() == list(range(50, 100))
     part.write_bytes(part.read_bytes() + b"more")
-    with pytest.raises(DataError, match=r"a\.parquet: changed while it was read"):
+    with pytest.raises(BusyError, match=r"a\.parquet: changed while the night"):
         next(_frames([(part, piece)], source))
     part.unlink()
     with pytest.raises(DataError, match=r"a\.parquet: a worker cannot read it"):
@@ -202,3 +203,77 @@ def test_small_far_tables_of_one_name_are_all_read(spark, tmp_path):
         assert [Path(f"/{place.lstrip('/')}") for place in told] == [*map(Path, near)]
         assert pl.concat(rows).equals(pl.concat(theirs))
         assert len(pl.concat(rows)) == num
+
+
+def alter(path):
+    """Another file of the same size at a path."""
+    content = bytearray(path.read_bytes())
+    content[60] ^= 4
+    path.write_bytes(bytes(content))
+
+
+def vanish(path):
+    """Take a file away."""
+    path.unlink()
+
+
+def join(path):
+    """Put one more file beside it."""
+    path.with_name(f"z-{path.name}").write_bytes(path.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("is_solved", "name", "change"),
+    [
+        (False, "orders/b.parquet", alter),
+        (False, "orders/b.parquet", vanish),
+        (True, "orders/b.parquet", vanish),
+        (True, "orders/b.parquet", join),
+        (True, "capacity.csv", alter),
+    ],
+)
+def test_a_far_file_that_changes_while_the_night_is_made_is_refused(
+    spark, tmp_path, monkeypatch, is_solved, name, change
+):
+    """Another of its size, one fewer, one more: the sentence of one machine, and 75."""
+    config = written(tmp_path)
+    far = {table: f"file://{path}" for table, path in config["inputs"].items()}
+    allocate = far_run.allocate
+
+    def changed(*given, **named):
+        found = allocate(*given, **named) if is_solved else None
+        change(tmp_path / name)
+        return found or allocate(*given, **named)
+
+    monkeypatch.setattr(far_run, "allocate", changed)
+    with pytest.raises(BusyError) as told:
+        run(config | {"inputs": far}, tmp_path, "spark")
+    assert told.value.exit_code == 75
+    said = "changed while the night was made from it; nothing was published"
+    assert said in str(told.value)
+    assert not [*tmp_path.glob("runs*/*/run.json")]
+
+
+@pytest.mark.parametrize("change", [alter, vanish])
+def test_executors_read_the_far_files_that_were_looked_at(spark, tmp_path, change):
+    """By their checksums, and all rows of them, even if they are as before later."""
+    written(tmp_path)
+    table = open_files(spark, f"file://{tmp_path}/orders", ORDERS)
+    source = open_source(table.far_files, ORDERS)
+    change(tmp_path / "orders" / "b.parquet")
+    counted = table.map_frames(source, _count, "num bigint")
+    if change is vanish:
+        num_rows = sum(counted.toArrow()["num"].to_pylist())
+        assert num_rows == 120
+        with pytest.raises(BusyError, match="changed while the night was made"):
+            table.refuse_other_number(num_rows)
+        table.refuse_other_number(300)
+    else:
+        with pytest.raises(PySparkException, match=r"b\.parquet: changed while"):
+            counted.toArrow()
+
+
+def _count(frames):
+    for frame in frames:
+        counted = pl.DataFrame({"num": [len(frame)]}).to_arrow()
+        yield from counted.to_batches()
