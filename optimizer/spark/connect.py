@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from importlib import import_module
+from typing import Any
 
 from optimizer.errors import BusyError
 
@@ -30,7 +30,9 @@ def require_answer() -> None:
     address = os.environ.get(REMOTE, "")
     if not address.startswith("sc://"):
         return
-    client = import_module("pyspark.sql.connect.client.core")
+    from pyspark.sql.connect.client import core
+
+    client: Any = core  # its own module of gRPC has no types
     builder = client.DefaultChannelBuilder(address)
     channel, grpc = builder.toChannel(), client.grpc
     try:
