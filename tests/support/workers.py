@@ -28,6 +28,7 @@ SERVERS = {
     "java alone": (
         "tests/spark/test_golden_engines.py",
         "tests/spark/test_far_nights.py",
+        "tests/spark/test_same_refusals.py",
     ),
     "postgresql": (
         "tests/io/sources/",
