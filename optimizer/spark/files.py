@@ -309,17 +309,12 @@ def has_come(session: SparkSession, path: str) -> bool:
     ConfigError
         When the cluster cannot look for it.
     """
-    from pyspark.errors import AnalysisException, PySparkException
+    from pyspark.errors import PySparkException
 
     try:
-        found = _contents(session, path).select("path").limit(1).toArrow()
-    except AnalysisException as error:
-        if error.getCondition() == "PATH_NOT_FOUND":
-            return False
-        raise ConfigError(f"{path}: {first_line(error)}") from error
+        return bool(files_now(session, path))
     except PySparkException as error:
         raise ConfigError(f"{path}: {first_line(error)}") from error
-    return found.num_rows > 0
 
 
 def without_rows(there: Iterable[str], read: Iterable[str]) -> list[str]:

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import json
 import os
 import sys
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from optimizer.build.eligibility import orders_table
-from optimizer.build.learned_probabilities import model_identity
-from optimizer.config import config_hash, expand_date, policy_on
+from optimizer.config import expand_date, policy_on
 from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import DELIVERIES, PUBLISHED, RECOMMENDATIONS
 from optimizer.errors import ConfigError, DataError
 from optimizer.explain.churn import PREVIOUS_TABLES
 from optimizer.explain.week import NUM_DAYS, run_id
 from optimizer.extras import import_extra, missing
-from optimizer.io.asked_columns import contracts
 from optimizer.io.cells import cell_rules
 from optimizer.io.fetch import Fetched
-from optimizer.io.mapping import as_written
 from optimizer.io.read import fingerprint, open_source
 from optimizer.io.snapshot import take_snapshot
 from optimizer.night.deliver import count_outboxes_of
@@ -46,7 +39,7 @@ from optimizer.night.state.ledger import refuse_if_relied_on
 from optimizer.spark.api import allocate
 from optimizer.spark.brought import bring_night
 from optimizer.spark.connect import require_answer
-from optimizer.spark.engine_keys import BY_VIEW, refuse_keys
+from optimizer.spark.engine_keys import refuse_keys
 from optimizer.spark.far_copies import again, send_far_copies
 from optimizer.spark.far_inputs import FarInputs, look_at, refuse_far_change
 from optimizer.spark.far_state import (
@@ -54,8 +47,15 @@ from optimizer.spark.far_state import (
     open_far_state,
     tell_state,
 )
+from optimizer.spark.far_tables import (
+    at_addresses,
+    files_of,
+    identity_of,
+    is_file,
+    open_tables,
+)
 from optimizer.spark.faults import first_line
-from optimizer.spark.files import FileTable, copied_table, has_come, open_files
+from optimizer.spark.files import copied_table, has_come
 from optimizer.spark.lease import CLAIMS, date_lease
 from optimizer.spark.published import cluster_record
 from optimizer.spark.split_groups import find_groups
@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     import polars as pl
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
     from optimizer.config import Config
     from optimizer.contracts.columns import Table
@@ -187,8 +187,8 @@ def run_on_spark(  # noqa: PLR0913 - what a run may be asked for, by name
             earlier = published_records(session, config.output, folder, CLAIMS)
             state.catch_up(earlier, partial(_left_by, session, config))
         so_far.seen = seen = look_at(session, _file_paths(config, inputs))
-        tables, addresses = _open(session, config, day, inputs, held)
-        files = _files_of(config, tables, addresses)
+        tables, addresses = open_tables(session, config, day, inputs, held)
+        files = files_of(config, tables, addresses)
         found = _resolved(
             session,
             config,
@@ -304,7 +304,7 @@ def _refuse_change_behind(seen: FarInputs) -> None:
 def _file_paths(config: Config, inputs: InputPaths) -> list[str]:
     """Inputs that are files, and no tables of a lakehouse."""
     is_all = config.spark.table_format == "parquet"
-    return [path for path in inputs.paths.values() if is_all or _is_file(path)]
+    return [path for path in inputs.paths.values() if is_all or is_file(path)]
 
 
 def _released(night: SparkNight) -> None:
@@ -320,7 +320,7 @@ def _is_there(session: SparkSession, config: Config, path: str) -> bool:
     """Whether a table has come, as the driver or the cluster sees it."""
     if "://" not in path and is_there_here(path):
         return True
-    if config.spark.table_format == "parquet" or _is_file(path):
+    if config.spark.table_format == "parquet" or is_file(path):
         return has_come(session, path)
     try:
         read_table(session, path, config.spark.table_format)
@@ -446,7 +446,7 @@ def _resolved(  # noqa: PLR0913 - what decides a night, by name
         looked = count_deliveries(state.database, config, day, told.rows)
         warnings += delivery_warnings(looked, config)
         read = fingerprint(open_source(local, DELIVERIES, rules=cells))
-        files["deliveries"] = _at(read, addresses)
+        files["deliveries"] = at_addresses(read, addresses)
     before = state.before(config, policy, day, closed)
     return ResolvedNight(
         policy=policy,
@@ -461,7 +461,7 @@ def _resolved(  # noqa: PLR0913 - what decides a night, by name
         lookup=looked,
         read_as={},
         warnings=warnings,
-        identity=_identity(config, day, tables, files, before.identity),
+        identity=identity_of(config, day, tables, files, before.identity),
     )
 
 
@@ -507,106 +507,3 @@ def _run_tasks_with_this_python(session: SparkSession) -> None:
     context = getattr(session, "_sc", None)  # none over Spark Connect
     if context and context.master.startswith("local") and not os.environ.get(PYTHON):
         context.pythonExec = sys.executable
-
-
-def _open(
-    session: SparkSession,
-    config: Config,
-    day: dt.date,
-    inputs: InputPaths,
-    held: ExitStack,
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Large tables for executors, small ones for the driver; addresses of copies."""
-    agreed = contracts(config, orders_table(policy_on(config, day).eligibility))
-    opened: dict[str, Any] = {}
-    addresses: dict[str, str] = {}
-    for name in (name for name in agreed if name in inputs.paths):
-        path = inputs.paths[name]
-        if config.spark.table_format != "parquet" and not _is_file(path):
-            table = read_table(session, path, config.spark.table_format)
-            is_large = name in ("orders", "options")
-            if is_large and name in config.mappings:
-                raise ConfigError(
-                    f"inputs.{name}: executors read a {config.spark.table_format} "
-                    f"table under the contract's names alone; {BY_VIEW}"
-                )
-            opened[name] = table if is_large else table.toArrow()
-        elif name in ("orders", "options"):
-            written = as_written(agreed[name], config.mappings.get(name))
-            opened[name] = open_files(session, path, written)
-        elif "://" in path:
-            copies = held.enter_context(copied_table(session, path))
-            opened[name] = [*copies]
-            addresses |= copies
-        else:
-            opened[name] = path
-    return opened, addresses
-
-
-def _is_file(path: str) -> bool:
-    """Whether a path names a file of a kind that is read on one machine, too."""
-    return path.lower().endswith((".csv", ".csv.gz", ".csv.zst", ".parquet", ".xlsx"))
-
-
-def _files_of(
-    config: Config, tables: Mapping[str, Any], addresses: Mapping[str, str]
-) -> dict[str, tuple[FileRecord, ...]]:
-    """The files of each table as they were read; none of tables of the cluster."""
-    known, rules = contracts(config), cell_rules(config)
-    files: dict[str, tuple[FileRecord, ...]] = dict.fromkeys(tables, ())
-    for name, table in tables.items():
-        if isinstance(table, FileTable):
-            files[name] = tuple(head.record for head in table.heads)
-        elif isinstance(table, str | list):
-            read = fingerprint(open_source(table, known[name], rules=rules))
-            files[name] = _at(read, addresses)
-    return files
-
-
-def _at(
-    files: tuple[FileRecord, ...], addresses: Mapping[str, str]
-) -> tuple[FileRecord, ...]:
-    """Files as they were read, copies by the addresses that they are of."""
-    return tuple(replace(f, path=addresses.get(f.path, f.path)) for f in files)
-
-
-def _identity(
-    config: Config,
-    day: dt.date,
-    tables: Mapping[str, Any],
-    files: Mapping[str, tuple[FileRecord, ...]],
-    history: str | None,
-) -> dict[str, Any]:
-    """The identity of a run: rules, files or rows of the inputs, program, date."""
-    kept = {} if history is None else {"history": history}
-    return kept | {
-        "date": day.isoformat(),
-        "version": version("premium-delivery-optimizer"),
-        "config_sha256": config_hash(config),
-        **model_identity(config, day),
-        "inputs": {
-            name: [file.sha256 for file in found] or _checksum(tables[name])
-            for name, found in files.items()
-        },
-    }
-
-
-def _checksum(table: Any) -> str:
-    """A checksum of a table of the cluster; it does not depend on the order of rows."""
-    if hasattr(table, "mapInArrow"):
-        return _row_sum(table)
-    text = json.dumps(table.to_pylist(), sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _row_sum(table: DataFrame) -> str:
-    """Rows, and the sum of a hash of each, which executors form."""
-    from pyspark.sql import functions as F
-
-    cells = [F.col(f"`{name}`") for name in table.columns]
-    each = F.xxhash64(*cells, *(cell.isNull() for cell in cells))
-    found = table.agg(
-        F.count("*").alias("rows"), F.sum(each.cast("decimal(38,0)")).alias("sum")
-    ).toArrow()
-    rows, total = (found[name][0].as_py() for name in ("rows", "sum"))
-    return f"{rows} rows, hashes add up to {total or 0}"
