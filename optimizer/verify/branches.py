@@ -9,21 +9,23 @@ taken out of choice, its load out of its lane.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optimizer.verify.whole_lanes import most_worth
+from optimizer.verify.leaves import (
+    MAX_CHARGE,
+    Leaf,
+    Ways,
+    WrongTreeError,
+    most_of_leaves,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import duckdb
     from numpy.typing import NDArray
-
-#: Prices times loads stay far inside 64 bits, or are no prices.
-MAX_CHARGE = 2**60
 
 _WAYS = """
 SELECT d.order_id, w.carrier_id, w.number, w.saving::BIGINT AS saving,
@@ -89,52 +91,6 @@ SELECT number, carrier_id, id, taken::BIGINT FROM resource_entry
 """
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Ways:
-    """
-    All ways of the night's orders, and its limits.
-
-    Attributes
-    ----------
-    number
-        ``{(order_id, carrier_id): way}``.
-    order, merchant, lane, load, saving
-        ``(k,) int64`` by way; ``lane`` is the one that holds no other on its path.
-    lane_use, row_use
-        ``(k, n) int64``: what a way takes of each lane and each further limit.
-    cap, room, high, low
-        Limits of merchants, lanes and further rows; -1: no ceiling, no floor.
-    lowest
-        ``(num_rows,) int64``: how far below 0 the price of a floor may be.
-    has_child
-        ``(num_lanes,) bool``: lanes around others.
-    must
-        ``(num_orders,) bool``: pins that the plan keeps.
-    rows
-        Rows of published tables as places here, by table.
-    scale
-        What published prices of each place are divided by, by table.
-    """
-
-    number: Mapping[tuple[str, str], int]
-    order: NDArray[np.int64]
-    merchant: NDArray[np.int64]
-    lane: NDArray[np.int64]
-    load: NDArray[np.int64]
-    saving: NDArray[np.int64]
-    lane_use: NDArray[np.int64]
-    row_use: NDArray[np.int64]
-    cap: NDArray[np.int64]
-    room: NDArray[np.int64]
-    high: NDArray[np.int64]
-    low: NDArray[np.int64]
-    lowest: NDArray[np.int64]
-    has_child: NDArray[np.bool_]
-    must: NDArray[np.bool_]
-    rows: Mapping[str, Mapping[Any, int]]
-    scale: Mapping[str, NDArray[np.int64]]
-
-
 def fill_branches(statement: duckdb.DuckDBPyConnection) -> list[str]:
     """
     Give the statement the bound of the tree.
@@ -155,16 +111,21 @@ def fill_branches(statement: duckdb.DuckDBPyConnection) -> list[str]:
             "SELECT node, parent, order_id, carrier_id, is_in FROM branches_said "
             "ORDER BY file_row_number"
         ).fetchall()
-        leaves = dict(_leaves(nodes, ways.number))
-        prices = _prices(statement, ways, leaves)
+        fixed = dict(_leaves(nodes, ways.number))
+        prices = _prices(statement, ways, fixed)
+        leaves = {
+            node: Leaf(node=node, fixed=way, prices=prices[node])
+            for node, way in fixed.items()
+        }
 
-        def most(node: int, is_filled: bool) -> tuple[int, int] | None:
-            return _most(ways, leaves[node], prices[node], is_filled)
+        def most(nodes: Sequence[int], is_filled: bool) -> list[tuple[int, int] | None]:
+            asked = [leaves[node] for node in nodes]
+            return most_of_leaves(ways, asked, is_filled=is_filled)
 
         bounds = _bounded([*leaves], most, _enough(statement))
         if not bounds:
-            raise _WrongTreeError("no branch leaves any plan")
-    except _WrongTreeError as error:
+            raise WrongTreeError("no branch leaves any plan")
+    except WrongTreeError as error:
         return [str(error)]
     least, most_of_all = (max(side) for side in zip(*bounds, strict=True))
     statement.execute("INSERT INTO given_branches VALUES (?, ?)", [least, most_of_all])
@@ -182,7 +143,7 @@ def _enough(statement: duckdb.DuckDBPyConnection) -> int | None:
 
 def _bounded(
     nodes: list[int],
-    most: Callable[[int, bool], tuple[int, int] | None],
+    most: Callable[[Sequence[int], bool], list[tuple[int, int] | None]],
     enough: int | None,
 ) -> list[tuple[int, int]]:
     """
@@ -194,24 +155,21 @@ def _bounded(
     nodes
         The leaves.
     most
-        Both sides of a leaf's bound, its large lanes filled or not; ``None``: no plan.
+        Both sides of the leaves' bounds, large lanes filled or not; ``None``: no plan.
     enough
         What all have to stay below; ``None`` where nothing is published.
     """
-    bounds = {node: both for node in nodes if (both := most(node, False)) is not None}
+    priced = zip(nodes, most(nodes, False), strict=True)
+    bounds = {node: both for node, both in priced if both is not None}
     for node in sorted(bounds, key=lambda node: (-bounds[node][1], node)):
         if enough is not None and bounds[node][1] < enough:
             break
-        filled = most(node, True)
+        (filled,) = most([node], True)
         if filled is not None:
             bounds[node] = filled
         if enough is None or bounds[node][0] >= enough:
             break
     return [*bounds.values()]
-
-
-class _WrongTreeError(Exception):
-    """The tree bounds nothing."""
 
 
 def _leaves(
@@ -223,13 +181,13 @@ def _leaves(
         children.setdefault(row[1], []).append(row)
     roots = children.get(None, [])
     if len(roots) != 1 or roots[0] != (0, None, None, None, roots[0][4]):
-        raise _WrongTreeError("node 0 is not the only one without a parent")
+        raise WrongTreeError("node 0 is not the only one without a parent")
     stack: list[tuple[int, list[tuple[int, bool]]]] = [(0, [])]
     seen: set[int] = set()
     while stack:
         node, way = stack.pop()
         if node in seen:
-            raise _WrongTreeError(f"node {node} is there twice")
+            raise WrongTreeError(f"node {node} is there twice")
         seen.add(node)
         below = children.get(node, [])
         if not below:
@@ -237,18 +195,18 @@ def _leaves(
             continue
         about = {(row[2], row[3]) for row in below}
         if sorted(str(row[4]) for row in below) != ["False", "True"] or len(about) > 1:
-            raise _WrongTreeError(
+            raise WrongTreeError(
                 f"node {node} is not divided into plans with an option and without it"
             )
         (option,) = about
         if option not in number:
-            raise _WrongTreeError(
+            raise WrongTreeError(
                 f"node {node} is divided by order {option[0]} on {option[1]}, which is "
                 "no option"
             )
         stack += [(row[0], [*way, (number[option], row[4])]) for row in below]
     if len(seen) != len(nodes):
-        raise _WrongTreeError(f"{len(nodes) - len(seen):,} nodes do not hang on node 0")
+        raise WrongTreeError(f"{len(nodes) - len(seen):,} nodes do not hang on node 0")
 
 
 def _ways(statement: duckdb.DuckDBPyConnection) -> Ways:
@@ -322,12 +280,9 @@ def _prices(
     statement: duckdb.DuckDBPyConnection,
     ways: Ways,
     leaves: Mapping[int, Any],
-) -> dict[int, dict[str, NDArray[np.int64]]]:
-    """Prices of each leaf by table; 0 where none is published."""
-    found = {
-        node: {table: np.zeros(len(one), np.int64) for table, one in ways.scale.items()}
-        for node in leaves
-    }
+) -> dict[int, dict[tuple[str, int], int]]:
+    """Prices of each leaf, by table and place in it."""
+    found: dict[int, dict[tuple[str, int], int]] = {node: {} for node in leaves}
     listed = statement.execute(
         'SELECT node, "table", "row", order_id, micro_of(price_cny)::HUGEINT '
         "FROM branch_prices_said ORDER BY file_row_number"
@@ -335,99 +290,12 @@ def _prices(
     for node, table, row, order_id, price in listed:
         at = ways.rows.get(table, {}).get(order_id if table == "orders" else row)
         if node not in found or at is None or price is None:
-            raise _WrongTreeError(
+            raise WrongTreeError(
                 f"a price of {table} is of node {node}, row {row}, order {order_id}, "
                 "which have none"
             )
         scale = int(ways.scale[table][at])
         if price % scale or not -MAX_CHARGE < price < MAX_CHARGE:
-            raise _WrongTreeError(f"a price of {table} in node {node} is none")
-        found[node][table][at] = price // scale
-    for node, prices in found.items():
-        _check(ways, node, prices)
+            raise WrongTreeError(f"a price of {table} in node {node} is none")
+        found[node][table, at] = price // scale
     return found
-
-
-def _check(ways: Ways, node: int, prices: Mapping[str, NDArray[np.int64]]) -> None:
-    """Refuse prices with which no bound holds."""
-    row = prices["rows"]
-    is_wrong = (
-        np.any(prices["lanes"] < 0)
-        or np.any(prices["merchants"] < 0)
-        or np.any((prices["orders"] < 0) & ~ways.must)
-        or np.any((row > 0) & (ways.high < 0))
-        or np.any(-row > ways.lowest)
-    )
-    if is_wrong:
-        raise _WrongTreeError(f"a price of node {node} bounds nothing")
-    most = sum(int(np.abs(each).max(initial=0)) for each in prices.values())
-    amount = int(max(ways.lane_use.max(initial=1), ways.row_use.max(initial=1)))
-    if most * amount * max(len(row) + len(ways.room), 1) > MAX_CHARGE:
-        raise _WrongTreeError(f"a price of node {node} is beyond any saving")
-
-
-def _most(
-    ways: Ways,
-    fixed: list[tuple[int, bool]],
-    prices: Mapping[str, NDArray[np.int64]],
-    is_filled: bool,
-) -> tuple[int, int] | None:
-    """
-    Most that a leaf's plans can be worth, from both sides; ``None``: it has none.
-
-    Parameters
-    ----------
-    ways, fixed, prices
-        The night, what the way to the leaf fixes, and its prices.
-    is_filled
-        Whether large lanes are filled, not only priced: then both sides may differ.
-    """
-    taken = sorted({way for way, is_in in fixed if is_in})
-    left_out = {way for way, is_in in fixed if not is_in}
-    orders = ways.order[taken]
-    is_free = ~np.isin(ways.order, orders)
-    is_free[[*left_out]] = False
-    can_be = np.isin(np.arange(len(ways.must)), orders)
-    can_be[ways.order[is_free]] = True
-    of_merchant = np.bincount(ways.merchant[taken], minlength=len(ways.cap))
-    is_above = (ways.high >= 0) & (ways.row_use[taken].sum(axis=0) > ways.high)
-    if (
-        len({*orders.tolist()}) < len(taken)
-        or left_out.intersection(taken)
-        or np.any(of_merchant > ways.cap)
-        or np.any(ways.lane_use[taken].sum(axis=0) > ways.room)
-        or np.any(is_above)
-        or not np.all(can_be[ways.must])
-    ):
-        return None
-    outer = np.where(ways.has_child, prices["lanes"], 0)
-    value = ways.saving - ways.lane_use @ outer - ways.row_use @ prices["rows"]
-    value -= prices["merchants"][ways.merchant] + prices["orders"][ways.order]
-    limit = np.where(prices["rows"] > 0, ways.high, ways.low)
-    total = sum(
-        _dot(amount, price)
-        for amount, price in (
-            (ways.cap, prices["merchants"]),
-            (ways.room, outer),
-            (limit, prices["rows"]),
-            (np.ones_like(prices["orders"]), prices["orders"]),
-        )
-    ) + sum(value[taken].tolist())
-    least = most = total
-    for lane in np.unique(ways.lane[is_free]).tolist():
-        here = np.flatnonzero(is_free & (ways.lane == lane) & (value > 0))
-        here = here[np.lexsort((-value[here], ways.load[here]))]
-        forced = [way for way in taken if ways.lane[way] == lane]
-        room = int(ways.room[lane]) - int(ways.load[forced].sum())
-        worth, by_price = most_worth(
-            ways.load[here], value[here], room, is_filled=is_filled
-        )
-        least, most = least + worth, most + by_price
-    return least, most
-
-
-def _dot(amount: NDArray[np.int64], price: NDArray[np.int64]) -> int:
-    """Sum of products, of any size."""
-    used = np.flatnonzero(price)
-    pairs = zip(amount[used].tolist(), price[used].tolist(), strict=True)
-    return sum(one * other for one, other in pairs)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from optimizer.verify import whole_lanes
 from optimizer.verify.branches import _bounded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def asked(
@@ -17,10 +21,11 @@ def asked(
     """Bounds of leaves, and which of them were filled, in turn."""
     turns = list[int]()
 
-    def most(node: int, is_filled: bool) -> tuple[int, int]:
+    def most(nodes: Sequence[int], is_filled: bool) -> list[tuple[int, int] | None]:
         if is_filled:
-            turns.append(node)
-        return (filled[node] if is_filled else priced[node]), priced[node]
+            turns.extend(nodes)
+        side = filled if is_filled else priced
+        return [(side[node], priced[node]) for node in nodes]
 
     return _bounded([*range(len(priced))], most, enough), turns
 
