@@ -319,6 +319,12 @@ _NOBODY = (
 )
 
 
+def _tree(found: Mapping[str, Any]) -> str:
+    """How many branches bear the proof out, where it is by branches."""
+    tree = found["outputs"].get("branches.parquet")
+    return f", by {tree['num_rows']:,} branches" if tree else ""
+
+
 def _summary(found: Mapping[str, Any]) -> str:
     """A run in a few lines."""
     from optimizer.report.carriers import way_on
@@ -340,7 +346,7 @@ def _summary(found: Mapping[str, Any]) -> str:
         f"(caps allow {numbers['sum_of_caps']:,})",
         *(f"  nobody     {text_of(warning)}" for warning in nobody),
         f"  {_avoided(found)}",
-        f"  proof      {gap_words(proof['gap'], proof['relative_gap'])}",
+        f"  proof      {gap_words(proof['gap'], proof['relative_gap'])}{_tree(found)}",
         f"  limits     {counted(numbers['num_caps_binding'], 'cap')} and "
         f"{counted(numbers['num_lanes_binding'], 'lane')} with a price",
         f"  rounding   {_roundings(numbers['cap_roundings'])}",

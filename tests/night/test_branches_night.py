@@ -18,8 +18,9 @@ from optimizer.night.publish import sha256_of
 from optimizer.replay.run import verify_run
 from optimizer.verify.night import verify_night
 from optimizer.verify.written import false_writing
-from tests.support.golden_night import publish
+from tests.support.golden_night import DAY, Golden, lane, publish, written
 from tests.support.pairs import HEAVY_PAIRS, PAIRS
+from tests.support.small_night import call
 
 #: The default: only a proved optimum is published.
 STRICT = {"max_relative_gap": 0}
@@ -61,6 +62,28 @@ def test_a_night_that_prices_leave_open_is_published(pairs: Path) -> None:
     assert verify_run(pairs).findings == ()
     nodes = pl.read_parquet(pairs / "branches.parquet")
     assert nodes["order_id"].to_list() == [None, "a", "a"]
+
+
+@pytest.mark.slow
+def test_a_run_says_how_many_branches_prove_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """On the line of the proof; a night that prices prove says nothing of them."""
+    plain = Golden([("a", "m", "north", 5)], [lane("yunda", 9)], "a", value_cny=5)
+    for name, golden, words in (
+        ("pairs", PAIRS, "proof      the optimum, proved (gap 0), by 3 branches\n"),
+        ("plain", plain, "proof      the optimum, proved (gap 0)\n"),
+    ):
+        (tmp_path / name).mkdir()
+        path = tmp_path / name / "nightly.yaml"
+        path.write_text(json.dumps(written(golden, tmp_path / name)))
+        called = call(
+            monkeypatch, capsys, "run", "--config", path, "--date", DAY.isoformat()
+        )
+        assert called.code == 0
+        assert words in called.out
 
 
 @pytest.mark.slow

@@ -259,12 +259,17 @@ def knapsacks(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["gap1-1", "mknap1-1", *WEING_BUDGETS, *WEISH_BUDGETS])
 def test_published_problems_end_at_their_published_optimum(name: str) -> None:
-    """What the literature found best is found, and the bound is above it."""
+    """
+    What the literature found best is found and proved: no multiple of the savings'
+    common unit is between it and the bound.
+    """
     problem, best = published()[name]
     found = solve(problem, "packing", SolveParams())
     assert is_packed(problem, found.chosen.tolist())
     assert int(problem.option_saving[found.chosen].sum()) == best
-    assert best <= proved_bound(problem, found) <= 1.1 * best
+    assert found.termination == Termination("OPTIMAL")
+    unit = int(np.gcd.reduce(problem.option_saving))
+    assert proved_bound(problem, found) // unit * unit == best
 
 
 def test_whole_lanes_prove_what_linear_prices_cannot() -> None:

@@ -113,17 +113,21 @@ class Golden:
 
 def publish(golden: Golden, folder: Path, **keys: Any) -> Path:
     """Write a golden night's tables, and publish it."""
+    return run_date(as_config(written(golden, folder) | keys), DAY).run_dir
+
+
+def written(golden: Golden, folder: Path) -> dict[str, Any]:
+    """Write a golden night's tables; the configuration that publishes it."""
     inputs = {}
     for name, table in golden.tables().items():
         if table is not None:
             inputs[name] = str(folder / f"{name}.parquet")
             table.write_parquet(inputs[name])
-    config = golden.settings() | {
+    return golden.settings() | {
         "inputs": inputs,
         "output": str(folder / "runs"),
         "publish": {"max_relative_gap": 1},
     }
-    return run_date(as_config(config | keys), DAY).run_dir
 
 
 def solve_exactly(problem: Problem, method: str, params: SolveParams) -> Solution:
