@@ -319,10 +319,10 @@ _NOBODY = (
 )
 
 
-def _tree(found: Mapping[str, Any]) -> str:
+def _tree(numbers: Mapping[str, Any]) -> str:
     """How many branches bear the proof out, where it is by branches."""
-    tree = found["outputs"].get("branches.parquet")
-    return f", by {tree['num_rows']:,} branches" if tree else ""
+    num = numbers.get("num_branches")
+    return f", by {num:,} branches" if num else ""
 
 
 def _summary(found: Mapping[str, Any]) -> str:
@@ -346,7 +346,8 @@ def _summary(found: Mapping[str, Any]) -> str:
         f"(caps allow {numbers['sum_of_caps']:,})",
         *(f"  nobody     {text_of(warning)}" for warning in nobody),
         f"  {_avoided(found)}",
-        f"  proof      {gap_words(proof['gap'], proof['relative_gap'])}{_tree(found)}",
+        f"  proof      {gap_words(proof['gap'], proof['relative_gap'])}"
+        f"{_tree(numbers)}",
         f"  limits     {counted(numbers['num_caps_binding'], 'cap')} and "
         f"{counted(numbers['num_lanes_binding'], 'lane')} with a price",
         f"  rounding   {_roundings(numbers['cap_roundings'])}",

@@ -136,6 +136,8 @@ def _packing_summary(night: CertifiedNight, saving: int) -> dict[str, Any]:
     num_conflicts = count_conflicts(certificate, night.names)
     if problem.side is not None or num_conflicts:
         found["num_conflicts"] = num_conflicts
+    if night.solution.tree is not None:
+        found["num_branches"] = night.solution.tree.num_nodes
     if problem.side is not None:
         found["penalties_cny"] = (saving - certificate.primal_bound) / 1e6
     return found

@@ -62,6 +62,7 @@ def test_a_night_that_prices_leave_open_is_published(pairs: Path) -> None:
     assert verify_run(pairs).findings == ()
     nodes = pl.read_parquet(pairs / "branches.parquet")
     assert nodes["order_id"].to_list() == [None, "a", "a"]
+    assert record["summary"]["num_branches"] == 3
 
 
 @pytest.mark.slow
@@ -82,7 +83,7 @@ def test_a_run_says_how_many_branches_prove_it(
         called = call(
             monkeypatch, capsys, "run", "--config", path, "--date", DAY.isoformat()
         )
-        assert called.code == 0
+        assert called.code == 0, called.err
         assert words in called.out
 
 
@@ -192,3 +193,13 @@ def test_a_bound_said_lower_than_it_is_is_seen(run: Path) -> None:
     forge(run, lambda record: record["certificate"].update(lower))
     for findings in (verify_night(run).findings, verify_run(run).findings):
         assert any("dual_bound" in finding for finding in findings), findings
+
+
+@pytest.mark.slow
+def test_a_false_number_of_branches_is_found(run: Path) -> None:
+    """What is said is held against the tree; a night that says none is an old one."""
+    forge(run, lambda record: record["summary"].update(num_branches=5))
+    (found,) = verify_night(run).findings
+    assert "num_branches" in str(found)
+    forge(run, lambda record: record["summary"].pop("num_branches"))
+    assert verify_night(run).findings == ()

@@ -99,6 +99,7 @@ SELECT * FROM (VALUES
     ('num_limits', (SELECT nullif(count(*), 0) FROM bound_row)::VARCHAR),
     ('num_limits_binding', (SELECT CASE WHEN count(*) > 0 THEN count(*) FILTER (part_price <> 0) END
         FROM limit_said)::VARCHAR),
+    ('num_branches', (SELECT nullif(count(*), 0) FROM branches_said)::VARCHAR),
     ('num_conflicts', CASE WHEN getvariable('is_packing') OR EXISTS (FROM clash)
         THEN (SELECT count(*) FROM clash)::VARCHAR END),
     ('experiment.num_kept_back', on_chance((SELECT count(*) FROM decision

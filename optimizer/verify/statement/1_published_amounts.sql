@@ -6,4 +6,4 @@ CREATE TEMP VIEW commitments_published AS FROM table_of('commitments.parquet');
 CREATE TEMP VIEW in_flight_published AS FROM table_of('in_flight.parquet');
 -- Whether slots of commitments are said; figures that the record may leave out.
 SET VARIABLE has_loads = true;
-SET VARIABLE unsaid_figures = []::VARCHAR[];
+SET VARIABLE unsaid_figures = ['num_branches'];

@@ -7,8 +7,8 @@ CREATE MACRO has_column(name, wanted) AS (
 );
 SET VARIABLE has_arms = has_column('decisions.parquet', 'arm');
 SET VARIABLE has_loads = has_column('commitments.parquet', 'load');
-SET VARIABLE unsaid_figures = CASE WHEN getvariable('has_arms') THEN []::VARCHAR[]
-    ELSE ['problem_class', 'reasons.HELD_OUT', 'reasons.EXPLORED'] END;
+SET VARIABLE unsaid_figures = CASE WHEN getvariable('has_arms') THEN ['num_branches']
+    ELSE ['num_branches', 'problem_class', 'reasons.HELD_OUT', 'reasons.EXPLORED'] END;
 CREATE TEMP TABLE decision_columns (arm VARCHAR, propensity DOUBLE);
 -- Before there were arms, all that was chosen was chosen by the optimum.
 CREATE TEMP VIEW decisions_published AS
