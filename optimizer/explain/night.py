@@ -297,9 +297,10 @@ class Night(Shown):
         drop
             Ids of orders that do not exist any more (a parcel that was recorded twice,
             or under another merchant): the night is as if they had never been in the
-            table, so their merchants' caps are shares of fewer orders. A sequence of
-            ids, or a table or path with a column ``order_id``. An order that is dropped
-            and added in one change is replaced.
+            table, so their merchants' caps are shares of fewer orders. A sequence or
+            column of ids (a list, numpy, pandas, polars, pyarrow), or a table or path
+            with a column ``order_id``. An order that is dropped and added in one change
+            is replaced.
         cancel
             Ids, likewise, of orders that are not to be served (intercepted, refunded,
             lost): each stays a parcel of its merchant's day and counts for its cap

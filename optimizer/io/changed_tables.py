@@ -8,6 +8,9 @@ the same configuration reads it, and a second statement of the night does.
 
 from __future__ import annotations
 
+import datetime as dt
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +22,11 @@ from optimizer.io.cells import typed
 from optimizer.io.privacy import hidden
 from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import as_it_stands, open_source, read_batches
+from optimizer.io.row_rules import MAX_COUNT
 from optimizer.io.small_tables import checked_table
-from optimizer.io.validate import check_batch
+from optimizer.io.validate import check_batch, require_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import polars as pl
 
     from optimizer.contracts.columns import Column
@@ -36,6 +38,12 @@ CANCELLED = "cancelled"
 _NUM_NAMED = 5
 #: What a table of ids has.
 _ID_COLUMN = ORDERS.column("order_id")
+#: What tables of all libraries have, and columns have not.
+_SIGNS_OF_TABLES = ("columns", "column_names", "schema", "collect")
+#: How columns of polars and pandas, of pyarrow, and of numpy give their values.
+_TO_LIST = ("to_list", "to_pylist", "tolist")
+#: Parts of a row's key that are no text.
+_PARTS = {"service_date": (dt.date, "date")}
 _FLOORS = ("min_parcels", "penalty_cny", "priority")
 
 
@@ -121,22 +129,54 @@ def _ids(given: Any, name: str, rules: CellRules) -> pl.Series:
     """Ids of orders: from a sequence of text, or a table with a column of them."""
     import polars as pl
 
-    none = pl.Series("order_id", [], pl.String)
     if given is None:
-        return none
-    if isinstance(given, pl.Series | list | tuple | set | frozenset):
-        listed = given.to_list() if isinstance(given, pl.Series) else [*given]
+        return pl.Series("order_id", [], pl.String)
+    listed = _listed(given, name)
+    if listed is None:
+        ids = _ids_of_table(given, name, rules)
+    else:
         for value in listed:
             if not isinstance(value, str) or not value:
-                kind = type(value).__name__
-                raise DataError(f"{name}: an order_id is a text, got a {kind}")
+                got = type(value).__name__ if value != "" else "text without a sign"
+                raise DataError(f"{name}: an order_id is a text, got a {got}")
         ids = pl.Series("order_id", listed, pl.String)
-    else:
-        ids = _ids_of_table(given, name, rules)
     twice = ids.filter(ids.is_duplicated()).unique(maintain_order=True)
     if len(twice):
         raise DataError(f"{name}: {_named(twice)} named more than once; name each once")
     return ids
+
+
+def _listed(given: Any, name: str) -> list[Any] | None:
+    """Values of a sequence, or a column of any library; ``None``: a table or path."""
+    if isinstance(given, str | os.PathLike) or _is_table(given):
+        return None
+    for method in _TO_LIST:
+        if hasattr(given, method):
+            listed = getattr(given, method)()
+            break
+    else:
+        is_many = isinstance(given, Iterable) and not isinstance(given, bytes | Mapping)
+        listed = [*given] if is_many else None
+    if not isinstance(listed, list):
+        raise DataError(
+            f"{name}: got a {type(given).__name__}; give order ids as a list of texts, "
+            "or a table or path with a column of them"
+        )
+    return listed
+
+
+def _is_table(given: Any) -> bool:
+    """Whether something is a table of any library, and no column."""
+    if any(hasattr(given, sign) for sign in _SIGNS_OF_TABLES):
+        return True
+    is_column = any(hasattr(given, method) for method in _TO_LIST)
+    return hasattr(given, "__arrow_c_stream__") and not is_column
+
+
+def _is_path(given: Any) -> bool:
+    """Whether something is a path, or a list of them."""
+    parts = given if isinstance(given, list | tuple) and given else [given]
+    return all(isinstance(part, str | os.PathLike) for part in parts)
 
 
 def _ids_of_table(given: Any, name: str, rules: CellRules) -> pl.Series:
@@ -170,9 +210,14 @@ def _ids_of_table(given: Any, name: str, rules: CellRules) -> pl.Series:
 
 def _slots(given: Any, contract: Table, rules: CellRules) -> pl.DataFrame:
     """The rows whose slots change: key columns, and slots."""
-    if hasattr(given, "items") and not hasattr(given, "__arrow_c_stream__"):
+    if isinstance(given, Mapping):
         given = _frame_of(given, contract)
         rules = replace(rules, mappings={})
+    elif not _is_path(given) and not _is_table(given):
+        raise DataError(
+            f"capacity: got a {type(given).__name__}; give a mapping of rows to slots, "
+            'such as {"yunda": 20}, or a table or path with columns of both'
+        )
     source = open_source(given, contract, rules=rules)
     table = checked_table(source, QuarantineLog())
     for column in _FLOORS:
@@ -190,16 +235,31 @@ def _frame_of(given: Mapping[Any, Any], contract: Table) -> pl.DataFrame:
 
     width, rows = len(contract.key), []
     for key, slots in given.items():
-        parts = (key,) if isinstance(key, str) or key is None else tuple(key)
+        parts = key if isinstance(key, tuple | list) else (key,)
         if len(parts) > width:
             raise DataError(
                 f"capacity: a key has {len(parts)} parts, and a row is named by "
                 f"{', '.join(contract.key)}"
             )
+        place = (*parts, *[None] * (width - len(parts)))
+        for name, part in zip(contract.key, place, strict=True):
+            kind, word = _PARTS.get(name, (str, "text"))
+            is_right = isinstance(part, kind) and not isinstance(part, dt.datetime)
+            if part is not None and not is_right:
+                got = type(part).__name__
+                raise DataError(
+                    f"capacity: a key is a carrier, or a tuple of "
+                    f"{', '.join(contract.key)} with None for all; {name} is a {word}, "
+                    f"got a {got}"
+                )
         if isinstance(slots, bool) or not hasattr(slots, "__index__"):
-            kind = type(slots).__name__
-            raise DataError(f"capacity: slots are a whole number, got a {kind}")
-        rows.append((*parts, *[None] * (width - len(parts)), int(slots)))
+            got = type(slots).__name__
+            raise DataError(f"capacity: slots are a whole number, got a {got}")
+        if not 0 <= int(slots) <= MAX_COUNT:
+            raise DataError(
+                f"capacity: slots are from 0 to {MAX_COUNT:,}, got {int(slots):,}"
+            )
+        rows.append((*place, int(slots)))
     kinds = contract.schema
     schema = {name: kinds[name] for name in contract.key} | {"slots": pl.Int64}
     return pl.DataFrame(rows, schema=schema, orient="row")
@@ -370,9 +430,11 @@ def _refuse_broken(source: Source, added: Source) -> None:
                 f"{added.label}: has no column {_written(source, name)}, which the "
                 f"night's {source.table.name} have; export the new ones alike"
             )
-    log = QuarantineLog()
+    log, num_rows = QuarantineLog(), 0
     for batch in read_batches(added):
+        num_rows += len(batch)
         check_batch(batch, added, log)
+    require_rows(added, num_rows)
     log.refuse_any()
 
 
@@ -390,9 +452,9 @@ def _all_ids(source: Source) -> pl.Series:
     """``order_id`` of each row of a table."""
     import polars as pl
 
-    return pl.concat(
-        [batch["order_id"] for batch in read_batches(source, ["order_id"])]
-    )
+    none = pl.Series("order_id", [], pl.String)  # of a night whose orders all went
+    batches = read_batches(source, ["order_id"])
+    return pl.concat([none, *(batch["order_id"] for batch in batches)])
 
 
 def _written(source: Source, name: str) -> str:

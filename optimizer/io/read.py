@@ -528,7 +528,8 @@ def as_it_stands(source: Source) -> pl.DataFrame:
     """
     A whole table under the names and with the values that it has.
 
-    Columns that nothing asks for are left out; a CSV file is text.
+    Columns that nothing asks for are left out; a CSV file is text. A table in memory
+    may have no rows: that of a night whose orders were all dropped.
 
     Raises
     ------
@@ -546,10 +547,13 @@ def as_it_stands(source: Source) -> pl.DataFrame:
     for batch in _written_batches(source, columns, BATCH_ROWS):
         with damaged_is_data_error(source.label):
             parts.append(pl.DataFrame(pl.from_arrow(batch)).select(columns))
-    require = f"{source.label}: has no rows; check the {source.table.name} export"
-    if not parts:
-        raise DataError(require)
-    return pl.concat(parts)
+    if parts:
+        return pl.concat(parts)
+    if source.memory is None:
+        raise DataError(
+            f"{source.label}: has no rows; check the {source.table.name} export"
+        )
+    return pl.DataFrame(pl.from_arrow(source.memory.select(columns)))
 
 
 def is_text_file(source: Source) -> bool:

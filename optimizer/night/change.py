@@ -236,7 +236,11 @@ def _places(names: pl.DataFrame, ids: pl.Series, what: str) -> NDArray[np.int64]
 
 def _search(names: pl.Series, ids: pl.Series) -> tuple[NDArray[np.int64], pl.Series]:
     """Where ids would stand among ascending ones, and whether they do."""
+    import polars as pl
+
     place = names.search_sorted(ids).to_numpy().astype(np.int64)
+    if not len(names):  # all orders were dropped: there is none to look at
+        return place, pl.repeat(value=False, n=len(ids), dtype=pl.Boolean, eager=True)
     place = np.minimum(place, len(names) - 1)
     return place, (names.gather(place) == ids).fill_null(value=False)
 

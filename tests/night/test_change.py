@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -177,6 +179,50 @@ def test_slots_may_be_a_mapping_and_an_order_may_be_replaced() -> None:
     assert found.merchants.rows()[0][:3] == ("m", 3, 1)
 
 
+@pytest.mark.parametrize("has_choice", [False, True])
+@pytest.mark.parametrize("place", ["r0", "where no row was"])
+def test_a_night_whose_orders_all_went_can_be_changed(
+    has_choice: bool, place: str
+) -> None:
+    """Slots change, orders come, by repair and built anew; unknown ids are refused."""
+    night = random_tables(3, num_orders=40, has_choice=has_choice)
+    ids = night.orders["order_id"].to_list()
+    emptied = allocate(night).change(drop=ids)
+    assert emptied.orders.is_empty()
+    new = night.orders.head(9).with_columns(region_id=pl.lit(place))
+    slots = {"capacity": night.capacity.head(1).with_columns(slots=pl.lit(3))}
+    added: dict[str, Any] = {"add": new}
+    if night.options is not None:
+        is_new = pl.col("order_id").is_in(ids[:9])
+        added["options"] = night.options.filter(is_new)
+    bare = by_hand(night, {"drop": ids})
+    later = allocate(by_hand(bare, slots | added), previous=emptied)
+    assert_same(emptied.change(**slots, **added), later)
+    assert_same(emptied.change(**slots).change(**added), later)
+    for change in ({"drop": ids[:1]}, {"cancel": ["x"]}):
+        with pytest.raises(DataError, match="not in the night: 1 order"):
+            emptied.change(**change)
+    for each in (emptied, allocate(night)):
+        with pytest.raises(DataError, match="orders table: has no rows"):
+            each.change(**added | {"add": new.head(0)})
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        *(tuple, set, iter, pl.Series, pd.Series, pd.Index, np.array, pa.array),
+        lambda ids: pd.Series(ids, dtype="category"),
+        lambda ids: pa.chunked_array([ids]),
+        lambda ids: pd.DataFrame({"order_id": ids}),
+        lambda ids: pa.table({"order_id": ids}).to_reader(),
+    ],
+)
+def test_ids_may_be_any_sequence_column_or_table(made: Any) -> None:
+    """What a list of ids does, the columns and tables of every library do."""
+    found = allocate(small()).change(drop=made(["a", "d"]))
+    assert found.orders["order_id"].to_list() == ["b", "c"]
+
+
 def night_kinds() -> dict[str, tuple[Tables, dict[str, Any]]]:
     """Nights that cannot be patched, and what is given beside their tables."""
     night = random_tables(11, num_orders=40)
@@ -257,6 +303,19 @@ REFUSED = [
     ({"cancel": [17]}, "an order_id is a text, got a int"),
     ({"capacity": {"yunda": -1}}, "slots"),
     ({"capacity": {"yunda": 1.5}}, "slots are a whole number, got a float"),
+    ({"capacity": {"yunda": 2**63}}, "slots are from 0 to 1,000,000,000,000, got 9,22"),
+    ({"capacity": {5: 3}}, "a key is a carrier, or a tuple .* a text, got a int"),
+    ({"capacity": {("yunda", b"north"): 3}}, "region_id is a text, got a bytes"),
+    (
+        {"capacity": {("yunda", None, None, "now"): 3}},
+        "service_date is a date, got a s",
+    ),
+    ({"capacity": [("yunda", 1)]}, "got a list; give a mapping of rows to slots"),
+    ({"capacity": 5}, "got a int; give a mapping of rows to slots, such as"),
+    ({"drop": 5}, "drop: got a int; give order ids as a list of texts, or a table"),
+    ({"drop": {"a": 1}}, "drop: got a dict; give order ids as a list"),
+    ({"cancel": np.array([["a"]])}, "an order_id is a text, got a list"),
+    ({"cancel": pd.Series(["a", None])}, "an order_id is a text, got a float|NoneType"),
     ({"capacity": {("yunda", "east"): 1}}, "no row for carrier yunda, region east"),
     ({"capacity": {("yunda", None, None, None, 1): 1}}, "a key has 5 parts"),
     ({"capacity": pl.DataFrame({"carrier_id": ["yunda"]})}, "slots"),
