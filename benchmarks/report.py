@@ -147,18 +147,19 @@ def _ours(nights: Nights) -> list[str]:
         peer, lean = fastest(others(night)), leanest(others(night))
         call = min(right(others(night)), key=lambda r: r["seconds"], default=None)
         passes = ours["seconds"] / ours["bound_pass_seconds"]
+        none = "none finished" if others(night) else "not measured"
         rows.append(
             [
                 name + busy(night),
                 digits(ours["seconds"]),
-                f"{peer['peer']} {digits(whole(peer))}" if peer else "none finished",
+                f"{peer['peer']} {digits(whole(peer))}" if peer else none,
                 _aimed(whole(ours) / whole(peer), MOST_RATIO, ".2f") if peer else "",
                 f"{call['peer']} {digits(call['seconds'])}" if call else "",
                 f"{ours['seconds'] / call['seconds']:.2f}" if call else "",
                 f"{1e3 * ours['bound_pass_seconds']:.1f}",
                 _aimed(passes, MOST_PASSES, ".0f"),
                 memory(ours),
-                f"{lean['peer']} {memory(lean)}" if lean else "none finished",
+                f"{lean['peer']} {memory(lean)}" if lean else none,
                 _aimed(memory_ratio(ours, lean), MOST_MEMORY, ".2f") if lean else "",
             ]
         )

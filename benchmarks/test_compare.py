@@ -238,12 +238,15 @@ def test_the_report_says_who_loses_and_which_aims_are_missed(
     del late["seconds"], late["peak_memory_bytes"]
     mark_optimum([result, lemon, late])
     mark_optimum([large])
+    tried = late | {"name": "single-20m", "num_orders": 20_000_000}
+    text = report.tables([result, lemon, late, large, tried])
+    assert "| single-20m | 30.000 | none finished |  |  |  | 500.0 | 60 ✗ |" in text
     text = report.tables([result, lemon, late, large])
+    assert "| single-20m | 30.000 | not measured |  |  |  | 500.0 | 60 ✗ |" in text
 
     row = "| single-2m | 2.000 | lemon 1.000 | 2.00 ✗ | lemon 1.000 | 2.00 | 500.0 | 4 "
     row += "| 1,000 | lemon 250 "
     assert f"{row}| 4.00 ✗ |" in text
-    assert "| single-20m | 30.000 | none finished |  |  |  | 500.0 | 60 ✗ |" in text
     assert "`auto` loses on single-2m (to lemon, 2.0 times slower)." in text
     assert "| single-20m | 20,000,000 | 2,000,000 | 30.000 | 1.500 | 1.50 ✗ |" in text
     every = details.details(report.nights_of([result, lemon, late, large]))
