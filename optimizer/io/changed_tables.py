@@ -12,13 +12,15 @@ import datetime as dt
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from optimizer.config.mapping import InputTable
-from optimizer.contracts.columns import Table
+from optimizer.contracts.columns import Table, polars_type
 from optimizer.contracts.tables import ORDERS
 from optimizer.errors import DataError, counted
 from optimizer.io.cells import typed
+from optimizer.io.mapping import takes_text
 from optimizer.io.privacy import hidden
 from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import as_it_stands, open_source, read_batches
@@ -462,6 +464,18 @@ def _written(source: Source, name: str) -> str:
     return name if source.mapping is None else source.mapping.written(name)
 
 
+def _digits(numbers: pl.Series, mapping: InputTable | None) -> pl.Series:
+    """Numbers as a table of texts has them: exact, without an exponent."""
+    import polars as pl
+
+    sign = "." if mapping is None else mapping.decimal
+    found = [
+        None if number is None else f"{Decimal(repr(number)):f}".replace(".", sign)
+        for number in numbers.to_list()
+    ]
+    return pl.Series(found, dtype=pl.String)
+
+
 def _cancelled(
     frame: pl.DataFrame, source: Source, is_cancelled: pl.Series
 ) -> pl.DataFrame:
@@ -501,26 +515,38 @@ def _joined(frame: pl.DataFrame, source: Source, added: Source) -> pl.DataFrame:
 
     by_name = {_written(source, c.name): c for c in source.table.columns}
     more = as_it_stands(added)
+    kinds = dict(frame.schema)
+    for name, given in more.schema.items():
+        column, kind = by_name[name], given
+        is_read = source.is_text or takes_text(source.mapping, column.name, column.kind)
+        if given == pl.String and not is_read:
+            kind = polars_type(column.kind)()
+        kinds.setdefault(name, kind)
     taken = [
-        _like(more, name, kind, by_name[name], source.rules).alias(name)
+        _like(more, name, kind, by_name[name], source).alias(name)
         if name in more.columns
         else pl.lit(None, kind).alias(name)
-        for name, kind in frame.schema.items()
+        for name, kind in kinds.items()
     ]
-    new = [name for name in more.columns if name not in frame.columns]
-    more = more.select(*taken, *new)
+    more = more.select(taken)
     return pl.concat([frame, more], how="diagonal")
 
 
 def _like(
-    frame: pl.DataFrame, name: str, kind: Any, column: Column, rules: CellRules
+    frame: pl.DataFrame, name: str, kind: Any, column: Column, source: Source
 ) -> pl.Expr:
     """A column of new rows in the type that it has in the table."""
     import polars as pl
 
-    given, value = frame.schema[name], pl.col(name)
+    given, value, rules = frame.schema[name], pl.col(name), source.rules
     if given == kind:
         return value
+    if kind == pl.String and column.kind == "date":
+        as_named = frame.select(value.alias(column.name))
+        days = as_named.select(typed(as_named, column, rules)).to_series()
+        return pl.lit(days.cast(pl.String))
+    if kind == pl.String and given.is_float():
+        return pl.lit(_digits(frame[name], source.mapping))
     if given == pl.String and kind != pl.String:
         as_named = frame.select(pl.col(name).alias(column.name))
         read = as_named.select(typed(as_named, column, rules)).to_series()

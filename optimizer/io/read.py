@@ -96,6 +96,8 @@ class Source:
         The table, where it is in memory.
     notes
         Notes on the form of its files.
+    is_text
+        Whether all cells are text, as in CSV files and sheets.
     """
 
     table: Table
@@ -107,6 +109,7 @@ class Source:
     rules: CellRules = field(default_factory=CellRules)
     memory: pa.Table | None = None
     notes: ReadingNotes = field(default_factory=ReadingNotes)
+    is_text: bool = False
 
     @property
     def mapping(self) -> InputTable | None:
@@ -131,6 +134,20 @@ class FarFiles:
     schemas: Mapping[str, pa.Schema]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TextTable:
+    """
+    A table in memory whose cells are text, and are read as those of a CSV file.
+
+    Attributes
+    ----------
+    table
+        The texts.
+    """
+
+    table: pa.Table
+
+
 def open_source(
     data: Any,
     table: Table,
@@ -144,8 +161,8 @@ def open_source(
     Parameters
     ----------
     data
-        A path, a glob, a list of paths, anything that exports an Arrow stream, or
-        :class:`FarFiles`, whose rows :func:`read_group` reads.
+        A path, a glob, a list of paths, anything that exports an Arrow stream, a
+        :class:`TextTable`, or :class:`FarFiles`, whose rows :func:`read_group` reads.
     table
         The contract.
     require
@@ -176,10 +193,13 @@ def open_source(
         files = _with_bytes(find_files(str(data), table.name), notes)
         label, memory = str(data), None
     else:
-        memory = _arrow_table(data, table.name)
+        is_kept = isinstance(data, TextTable)
+        memory = data.table if is_kept else _arrow_table(data, table.name)
         label, files = f"the {table.name} table", ()
     rules = rules or CellRules()
     mapping = rules.mappings.get(table.name)
+    of_text = bool(files) and files[0].name.lower().endswith(CSV + EXCEL)
+    is_text = isinstance(data, TextTable) or of_text
     if files and files[0].name.lower().endswith(EXCEL):
         memory = _excel(files, as_written(table, mapping), mapping, rules)
     if isinstance(data, FarFiles):
@@ -191,10 +211,12 @@ def open_source(
     left_out = _left_out(next(iter(schemas.values())))
 
     def check() -> _Columns:
-        return _checked_columns(schemas, table, required, rules, notes, label)
+        found = _checked_columns(schemas, table, required, rules, is_text=is_text)
+        refuse_lost_name(notes, table, found.names, label)
+        return found
 
     # Whoever decides again and again gives tables of the same columns.
-    made_from = label, schemas, table, required, rules
+    made_from = label, schemas, table, required, rules, is_text
     checked = check() if memory is None else _CHECKED.get(made_from, check)
     unread = [name for name in checked.names if name not in table.column_names]
     unread += left_out
@@ -209,6 +231,7 @@ def open_source(
         rules=rules,
         memory=memory,
         notes=notes,
+        is_text=is_text,
     )
 
 
@@ -227,17 +250,16 @@ def _checked_columns(
     table: Table,
     required: set[str],
     rules: CellRules,
-    notes: ReadingNotes,
-    label: str,
+    *,
+    is_text: bool,
 ) -> _Columns:
     """Check the columns of a table's parts, by their names in the contract."""
     mapping = rules.mappings.get(table.name)
     named = {n: named_by_contract(s, mapping, n) for n, s in schemas.items()}
     for name, schema in named.items():
-        check_schema(schema, table, required, name, rules)
+        check_schema(schema, table, required, name, rules, has_types=not is_text)
     refuse_mixed_types(named, table)
     names = next(iter(named.values())).names
-    refuse_lost_name(notes, table, names, label)
     return _Columns(columns_of_all(named, table), names)
 
 
@@ -528,8 +550,8 @@ def as_it_stands(source: Source) -> pl.DataFrame:
     """
     A whole table under the names and with the values that it has.
 
-    Columns that nothing asks for are left out; a CSV file is text. A table in memory
-    may have no rows: that of a night whose orders were all dropped.
+    Columns that nothing asks for are left out; a CSV file and a sheet are text. A table
+    in memory may have no rows: that of a night whose orders were all dropped.
 
     Raises
     ------
@@ -554,11 +576,6 @@ def as_it_stands(source: Source) -> pl.DataFrame:
             f"{source.label}: has no rows; check the {source.table.name} export"
         )
     return pl.DataFrame(pl.from_arrow(source.memory.select(columns)))
-
-
-def is_text_file(source: Source) -> bool:
-    """Whether a table is in CSV files, whose cells are text."""
-    return source.memory is None and source.files[0].name.lower().endswith(CSV)
 
 
 def _selected(frame: pl.DataFrame, columns: list[str]) -> pl.DataFrame:

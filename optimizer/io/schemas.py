@@ -12,8 +12,7 @@ from optimizer.errors import DataError
 from optimizer.io.arrow_types import check_type, is_text, is_uuid
 from optimizer.io.cells import CellRules
 from optimizer.io.damage import damaged_is_data_error
-from optimizer.io.excel import EXCEL
-from optimizer.io.file_kinds import CSV, PARQUET, refuse_other_kind
+from optimizer.io.file_kinds import PARQUET, refuse_other_kind
 from optimizer.io.mapping import takes_text
 from optimizer.io.privacy import refuse_personal_columns
 
@@ -113,6 +112,8 @@ def check_schema(
     required: set[str],
     label: str,
     rules: CellRules | None = None,
+    *,
+    has_types: bool = True,
 ) -> None:
     """
     Check columns against the contract.
@@ -129,6 +130,8 @@ def check_schema(
         The input's name in messages.
     rules
         Rules for reading cells, and limits; left out: the defaults.
+    has_types
+        Whether types mean something; cells of a CSV file or a sheet are all text.
 
     Raises
     ------
@@ -160,7 +163,7 @@ def check_schema(
     for column in table.columns:
         if column.is_nullable and column.name not in schema.names:
             _refuse_other_name(schema.names, column, label)
-    if not label.lower().endswith(CSV + EXCEL):
+    if has_types:
         for column in table.columns:
             if column.name not in schema.names:
                 continue

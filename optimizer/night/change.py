@@ -42,7 +42,7 @@ from optimizer.io.changed_tables import (
     refuse_unknown_rows,
 )
 from optimizer.io.order_keys import order_keys
-from optimizer.io.read import open_source
+from optimizer.io.read import TextTable, open_source
 from optimizer.io.snapshot import changed_file, snapshots_of
 from optimizer.model.lane_tree import effective_price
 from optimizer.model.solution import SolveParams
@@ -410,7 +410,9 @@ def _built_anew(
             for name in ("orders", "capacity", "options")
             if tables.get(name) is not None
         }
-        tables |= changed_tables(sources, each)
+        for name, frame in changed_tables(sources, each).items():
+            is_text = sources[name].is_text
+            tables[name] = TextTable(frame.to_arrow()) if is_text else frame
     return kept.solve_anew(
         tables, kept.config, kept.day, previous=night, progress=progress
     )

@@ -24,7 +24,7 @@ from optimizer.io.changed_tables import changed_tables, read_changes
 from optimizer.io.fetch import Fetched
 from optimizer.io.folders import make_folder
 from optimizer.io.kept_inputs import found_inputs, kept_name, placed_record
-from optimizer.io.read import FileRecord, is_text_file, open_source
+from optimizer.io.read import FileRecord, open_source
 from optimizer.io.write import write_frames
 from optimizer.night.claims import changed_inputs, file_sha256, read_claims
 from optimizer.night.folders import published_version
@@ -224,7 +224,7 @@ def _written(frame: pl.DataFrame, source: Source, folder: Path, mode: int) -> Pa
     """Write a changed table in the form that it was read in, named by its checksum."""
     name = source.table.name
     with tempfile.TemporaryDirectory(prefix=f".staging-{name}-", dir=folder) as staging:
-        if is_text_file(source):
+        if source.is_text:
             path = Path(staging) / f"{name}.csv"
             encoding = "utf-8" if source.mapping is None else source.mapping.encoding
             path.write_bytes(frame.write_csv().encode(encoding))

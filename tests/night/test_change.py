@@ -223,9 +223,11 @@ def test_ids_may_be_any_sequence_column_or_table(made: Any) -> None:
     assert found.orders["order_id"].to_list() == ["b", "c"]
 
 
-def night_kinds() -> dict[str, tuple[Tables, dict[str, Any]]]:
+def night_kinds(
+    *, has_choice: bool = False
+) -> dict[str, tuple[Tables, dict[str, Any]]]:
     """Nights that cannot be patched, and what is given beside their tables."""
-    night = random_tables(11, num_orders=40)
+    night = random_tables(11, num_orders=40, has_choice=has_choice)
     number = pl.int_range(pl.len())
     loads = replace(night, orders=night.orders.with_columns(load=1 + number % 2))
     policy = night.config["policy"][0]
@@ -263,6 +265,78 @@ def test_every_kind_of_night_can_be_changed(kind: str) -> None:
     }
     later = allocate(by_hand(night, change), previous=before, **given)
     assert_same(before.change(**change), later)
+
+
+def as_files(night: Tables, folder: Path, **form: Any) -> dict[str, Any]:
+    """Paths of a night's tables, written as CSV files."""
+    tables = {"orders": night.orders, "capacity": night.capacity}
+    if night.options is not None:
+        tables["options"] = night.options
+    for name, table in tables.items():
+        table.write_csv(folder / f"{name}.csv", **form)
+    return {name: str(folder / f"{name}.csv") for name in tables}
+
+
+@pytest.mark.parametrize("kind", ["loads", "explored at random", "merchants"])
+@pytest.mark.parametrize("has_choice", [False, True])
+def test_a_night_of_csv_files_is_changed_as_one_of_frames(
+    tmp_path: Path, kind: str, has_choice: bool
+) -> None:
+    """Cells that are text are read again as the file's were, in every later change."""
+    night, given = night_kinds(has_choice=has_choice)[kind]
+    paths = as_files(night, tmp_path)
+    before = allocate(night, **given)
+    of_files = optimizer.allocate(**paths, config=night.config, **given)
+    ids = night.orders["order_id"].to_list()
+    new = pl.lit("new-") + pl.col("order_id")
+    first: dict[str, Any] = {
+        "drop": ids[:3],
+        "cancel": ids[3:6],
+        "capacity": night.capacity.head(2).with_columns(slots=pl.Series([3, 1])),
+        "add": night.orders.tail(2).with_columns(order_id=new),
+    }
+    if night.options is not None:
+        rows = night.options.filter(pl.col("order_id").is_in(ids[-2:]))
+        first["options"] = rows.with_columns(order_id=new)
+    one, other = of_files.change(**first), before.change(**first)
+    assert_same(one, other)
+    later = {"drop": [f"new-{ids[-1]}"]}
+    assert_same(one.change(**later), other.change(**later))
+
+
+def test_new_orders_are_written_as_the_texts_of_a_file_are(tmp_path: Path) -> None:
+    """
+    Beside amounts with a decimal comma, a number of a frame stays what it was, however
+    small; so does its day.
+    """
+    rows = [("a", "m", "north", 5.0), ("b", "m", "north", 3.0)]
+    night = make_tables(rows, {"yunda/north": 2})
+    orders = night.orders.with_columns(load=pl.lit(2), ship_date=dt.date(2026, 11, 22))
+    capacity = night.capacity.with_columns(pl.col("slots") * 2)
+    small_harm = pl.lit(0.0000125)
+    new = orders.head(1).with_columns(
+        order_id=pl.lit("c"), complaint_prob_premium=small_harm
+    )
+    paths = as_files(
+        replace(night, orders=orders, capacity=capacity), tmp_path, decimal_comma=True
+    )
+    mapped = paths | {"orders": {"path": paths["orders"], "decimal": ","}}
+    found = optimizer.allocate(**paths, config=night.config | {"inputs": mapped})
+    both = pl.concat([orders, new], how="vertical_relaxed")
+    cold = optimizer.allocate(both, capacity, config=night.config, previous=found)
+    changed = found.change(add=new.cast({"ship_date": pl.Datetime}))
+    assert_same(changed, cold)
+
+
+def test_new_orders_of_a_file_have_the_types_of_a_frame(tmp_path: Path) -> None:
+    """A column that only new orders have is no text in a table of numbers."""
+    night = small()
+    new = night.orders.head(1).with_columns(order_id=pl.lit("e"), load=3)
+    new.write_csv(tmp_path / "new.csv")
+    found = allocate(night).change(add=str(tmp_path / "new.csv"))
+    both = pl.concat([night.orders, new], how="diagonal_relaxed")
+    cold = allocate(replace(night, orders=both), previous=allocate(night))
+    assert_same(found, cold)
 
 
 def test_a_place_without_a_row_is_a_lane_of_its_own() -> None:

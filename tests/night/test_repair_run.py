@@ -40,6 +40,8 @@ class Project:
         path = self.path(name)
         if self.kind == "csv":
             table.write_csv(path)
+        elif self.kind == "xlsx":
+            table.write_excel(path)
         else:
             table.write_parquet(path)
         return path
@@ -99,7 +101,7 @@ def changed_by_hand(project: Project) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["parquet", "csv"])
+@pytest.mark.parametrize("kind", ["parquet", "csv", "xlsx"])
 def test_a_repaired_night_is_the_night_of_the_changed_tables(
     tmp_path: Path, kind: str
 ) -> None:
