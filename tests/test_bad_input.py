@@ -252,7 +252,7 @@ BAD: dict[str, Bad] = {
     "flags as text": Bad(
         edited("orders", pl.lit("perhaps").alias("is_eligible")),
         3,
-        "orders: .* is_eligible is not true or false",
+        f"{ORDERS}: .* is_eligible is not true or false: .*, first .* \\(row ",
     ),
     "order ids left out": Bad(
         edited("orders", tenth("order_id", None)), 3, "order_id is missing: 100 rows"
@@ -639,7 +639,7 @@ OPTIONS: dict[str, Bad] = {
     "no order known": Bad(
         lambda night: options(night, order_id=pl.lit("nobody")),
         3,
-        r"options: .* of .* rows .*order_id names no order",
+        r"options.parquet: .* of .* rows .*order_id names no order",
     ),
     "a pair twice": Bad(
         lambda night: options(night, twice),
@@ -654,7 +654,7 @@ OPTIONS: dict[str, Bad] = {
     "a probability above 1": Bad(
         lambda night: options(night, complaint_prob_premium=pl.lit(2.0)),
         3,
-        r"options: .*complaint_prob_premium is outside \[0, 1\]",
+        r"options.parquet: .*complaint_prob_premium is outside \[0, 1\]",
     ),
     "carriers in two cases": Bad(
         lambda night: options(night, carrier_id=tenth("carrier_id", "Yunda")),

@@ -200,7 +200,7 @@ def take_in(
     )
     encoded = encode_rows(sources, by, clock)
     with clock.stage("validate"):
-        encoded.log.refuse_beyond(config.quarantine.max_share, encoded.counts)
+        encoded.log.refuse_beyond(config.quarantine.max_share, encoded.counts, sources)
         names = check_names(
             encoded.coder,
             _merchants_of(encoded),

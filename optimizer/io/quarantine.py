@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import cache
+from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 from optimizer.contracts.tables import QUARANTINE
@@ -30,7 +31,7 @@ NUM_EXAMPLES = 5
 
 
 class Finding(NamedTuple):
-    """Rows of one table that break one rule in one column."""
+    """Rows of one table that break one rule in one column, and ids of the first."""
 
     source: str
     rows: NDArray[np.int64]
@@ -53,7 +54,7 @@ class QuarantineLog:
         rows: NDArray[np.int64],
         column: str,
         rule: str,
-        ids: Sequence[str] = (),
+        ids: Sequence[str | None] = (),
     ) -> None:
         """
         Note rows (from 0) of a table that break a rule in a column.
@@ -69,10 +70,11 @@ class QuarantineLog:
         rule
             The rule, as the quarantine table has it.
         ids
-            Some ids of the rows, for messages.
+            Ids of the first rows, for messages; ``None`` of a row that has none.
         """
         if len(rows):
-            shown = tuple(hidden(name[:MAX_ID_BYTES]) for name in ids[:NUM_EXAMPLES])
+            first = [name or "" for name in ids[:NUM_EXAMPLES]]
+            shown = tuple(hidden(name[:MAX_ID_BYTES]) for name in first)
             self._findings.append(Finding(source, rows, column, rule, shown))
 
     def refuse_run(self, source: Source, rows: NDArray[np.int64]) -> None:
@@ -147,7 +149,12 @@ class QuarantineLog:
                     found.append(warn(code, num_cells=num, **names))
         return found
 
-    def refuse_beyond(self, max_share: Decimal, counts: Mapping[str, int]) -> None:
+    def refuse_beyond(
+        self,
+        max_share: Decimal,
+        counts: Mapping[str, int],
+        sources: Mapping[str, Source],
+    ) -> None:
         """
         Refuse the night if too many of a table's rows are broken, or all of them.
 
@@ -157,28 +164,30 @@ class QuarantineLog:
             Largest share, compared exactly.
         counts
             Rows read of each table.
+        sources
+            Where each is from; files are looked at again for the first broken rows.
 
         Raises
         ------
         DataError
-            With the number of rows by column and rule, and a few ids.
+            With the number of rows by column and rule, and files, rows and ids of the
+            first.
         """
-        for source, num_rows in counts.items():
-            found = [f for f in self._findings if f.source == source]
+        for name, num_rows in counts.items():
+            found = [f for f in self._findings if f.source == name]
             num_broken = _num_distinct(found)
-            if 0 < num_broken == num_rows:
-                raise DataError(
-                    f"{source}: {num_broken:,} of {counted(num_rows, 'row')} break a "
-                    f"rule, so nothing is left: {_by_rule(found)}; mend the export"
-                    f"{_hints(found)}"
-                )
-            if num_broken > Fraction(max_share) * num_rows:
-                raise DataError(
-                    f"{source}: {num_broken:,} of {counted(num_rows, 'row')} "
-                    f"({num_broken / num_rows:.2%}) break a rule, more than the "
-                    f"{max_share:%} that quarantine.max_share allows: "
-                    f"{_by_rule(found)}; mend the export{_hints(found)}"
-                )
+            is_all = 0 < num_broken == num_rows
+            if not is_all and num_broken <= Fraction(max_share) * num_rows:
+                continue
+            source, most = sources[name], "so nothing is left"
+            if not is_all:
+                most = f"more than the {max_share:%} that quarantine.max_share allows"
+            share = "" if is_all else f" ({num_broken / num_rows:.2%})"
+            raise DataError(
+                f"{source.label}: {num_broken:,} of {counted(num_rows, 'row')}{share} "
+                f"break a rule, {most}: {_by_rule(found, source)}; mend the export"
+                f"{_hints(found)}"
+            )
 
     def refuse_any(self) -> None:
         """
@@ -240,16 +249,47 @@ def _num_distinct(findings: Sequence[Finding]) -> int:
     return len(np.unique(np.concatenate([f.rows for f in findings])))
 
 
-def _by_rule(findings: Sequence[Finding]) -> str:
-    totals: dict[tuple[str, str], tuple[int, tuple[str, ...]]] = {}
+def _by_rule(findings: Sequence[Finding], source: Source | None = None) -> str:
+    """Rows by column and rule, and the first of them: ids, and places in the files."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
     for f in findings:
-        count, ids = totals.get((f.column, f.rule), (0, ()))
-        totals[f.column, f.rule] = count + len(f.rows), (ids + f.ids)[:NUM_EXAMPLES]
-    return "; ".join(
-        f"{column} {rule}: {counted(count, 'row')}"
-        + (f", first {', '.join(ids)}" if ids else "")
-        for (column, rule), (count, ids) in sorted(totals.items())
-    )
+        groups.setdefault((f.column, f.rule), []).append(f)
+    first = {rule: _first_of(group) for rule, group in groups.items()}
+    places = _places({row for rows in first.values() for row, _ in rows}, source)
+    said = []
+    for (column, rule), group in sorted(groups.items()):
+        shown = []
+        for row, name in first[column, rule]:
+            place = places.get(row, "")
+            both = f"{name} ({place})" if name and place else name or place
+            shown += [both] if both else []
+        count = sum(len(f.rows) for f in group)
+        text = f"{column} {rule}: {counted(count, 'row')}"
+        said.append(text + (f", first {', '.join(shown)}" if shown else ""))
+    return "; ".join(said)
+
+
+def _first_of(group: Sequence[Finding]) -> list[tuple[int, str]]:
+    """The first rows, from 1, that break a rule, with their ids; empty: has none."""
+    # There are as many ids as rows, or none at all: a rule of whole rows has none.
+    heads = (zip_longest(f.rows[:NUM_EXAMPLES].tolist(), f.ids) for f in group)
+    found = sorted((row + 1, name or "") for head in heads for row, name in head)
+    return found[:NUM_EXAMPLES]
+
+
+def _places(rows: set[int], source: Source | None) -> dict[int, str]:
+    """Where rows are, for a message that names the table: its file only of several."""
+    from optimizer.io.row_places import find_rows
+
+    if source is None:
+        return {}
+    found = find_rows(source, rows)
+    if len(source.files) == 1:
+        return {
+            row: f"row {place.row:,}" if place.line is None else f"line {place.line:,}"
+            for row, place in found.items()
+        }
+    return {row: str(place) for row, place in found.items()}
 
 
 def _hints(found: Iterable[Finding]) -> str:

@@ -172,7 +172,7 @@ def checked_batch(
     first = next(c for c in table.column_names if c in source.columns)
     for text, is_wrong, column, *_ in hit:
         wrong = cast.filter(is_wrong)
-        ids = wrong[first].head(NUM_EXAMPLES).drop_nulls().to_list()
+        ids = wrong[first].head(NUM_EXAMPLES).to_list()
         log.add(table.name, wrong["row"].to_numpy(), column, text, ids)
     checked = CheckedBatch(cast, words, len(frame), keys)
     if hit:

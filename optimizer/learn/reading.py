@@ -223,7 +223,8 @@ def _read_source(source: Source, wanted: Wanted) -> tuple[pl.DataFrame, int]:
             times *= 2
             parts = [_drawn(part, times) for part in parts]
     require_rows(source, num_rows)
-    log.refuse_beyond(config.quarantine.max_share, {OUTCOMES.name: num_rows})
+    share, name = config.quarantine.max_share, OUTCOMES.name
+    log.refuse_beyond(share, {name: num_rows}, {name: source})
     return pl.concat(parts).drop("row").sort("date", "order_id"), times
 
 

@@ -193,7 +193,8 @@ def closed_parcels(
         num_rows += len(raw)
         kept = check_batch(raw, source, log).select(list(schema))
         parts.append(kept.cast({"row": pl.Int64}))
-    log.refuse_beyond(Decimal(0), {DELIVERIES.name: num_rows})
+    name = DELIVERIES.name
+    log.refuse_beyond(Decimal(0), {name: num_rows}, {name: source})
     known = pl.concat(parts).filter(pl.col("date") <= day)
     status = pl.col("status").str.strip_chars(BLANKS).str.to_lowercase()
     rows = known.select("row", "order_id", status=status)

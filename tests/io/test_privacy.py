@@ -292,7 +292,7 @@ def test_a_broken_row_does_not_say_its_phone_number(value: str) -> None:
     for batch in read_batches(source):
         check_batch(batch, source, log)
     with pytest.raises(DataError, match="order_id") as caught:
-        log.refuse_beyond(Decimal(0), {"orders": 3})
+        log.refuse_beyond(Decimal(0), {"orders": 3}, {"orders": source})
     assert "13800138000" not in str(caught.value)
 
 

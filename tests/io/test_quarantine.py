@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import optimizer
 from optimizer.contracts.columns import polars_type
 from optimizer.contracts.tables import CAPACITY, MERCHANTS, OPTIONS, ORDERS, QUARANTINE
 from optimizer.errors import DataError
@@ -20,6 +21,7 @@ from optimizer.io.read import open_source, read_batches
 from optimizer.io.row_rules import MAX_COUNT
 from optimizer.io.small_tables import checked_table
 from optimizer.io.validate import check_batch, refuse_twins, require_rows
+from optimizer.testing import random_tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -254,15 +256,16 @@ def test_the_share_of_broken_rows_is_compared_exactly(
     share: str, num_rows: int, allowed: int
 ) -> None:
     """The last allowed row passes; one more refuses the night."""
-    log = QuarantineLog()
+    log, counts = QuarantineLog(), {"orders": num_rows}
+    sources = {"orders": open_source(pl.DataFrame(make_orders(2)), ORDERS)}
     log.add("orders", np.arange(allowed), "pin", "is wrong")
     log.add("options", np.arange(10), "load", "is wrong")
-    log.refuse_beyond(Decimal(share), {"orders": num_rows})
+    log.refuse_beyond(Decimal(share), counts, sources)
 
     if allowed < num_rows:
         log.add("orders", np.arange(allowed, allowed + 1), "load", "is wrong")
-        with pytest.raises(DataError, match=r"^orders: .*mend the export$"):
-            log.refuse_beyond(Decimal(share), {"orders": num_rows})
+        with pytest.raises(DataError, match=r"^the orders table: .*mend the export$"):
+            log.refuse_beyond(Decimal(share), counts, sources)
 
 
 def test_a_row_with_two_faults_counts_once() -> None:
@@ -271,15 +274,16 @@ def test_a_row_with_two_faults_counts_once() -> None:
     for column in ("pin", "load"):
         log.add("orders", np.array([3, 8]), column, "is wrong")
 
-    log.refuse_beyond(Decimal("0.02"), {"orders": 100, "options": 1})
+    log.refuse_beyond(Decimal("0.02"), {"orders": 100, "options": 1}, {})
 
 
 def test_the_refusal_says_how_many_rows_and_which_first() -> None:
-    """Counts by column and rule over all batches, and the first five ids."""
+    """Counts by column and rule over all batches, and the first five: ids and rows."""
     data = make_orders()
     for row in range(20, 30):
         data["load"][row] = 0
     data["pin"][2] = "no"
+    data["order_id"][21] = None
     source, log = (
         open_source(pl.DataFrame(data), ORDERS, require=NEEDED["orders"]),
         QuarantineLog(),
@@ -288,12 +292,38 @@ def test_the_refusal_says_how_many_rows_and_which_first() -> None:
         check_batch(batch, source, log)
 
     with pytest.raises(DataError) as caught:
-        log.refuse_beyond(Decimal("0.001"), {"orders": 40})
+        log.refuse_beyond(Decimal("0.001"), {"orders": 40}, {"orders": source})
     message = str(caught.value)
     assert "11 of 40 rows (27.50%)" in message
     assert "0.1% that quarantine.max_share allows" in message.replace("0.100%", "0.1%")
-    assert "load is below 1: 10 rows, first o20, o21, o22, o23, o24;" in message
-    assert 'pin is not "must" or "never": 1 row, first o2;' in message
+    first = "o20 (row 21), row 22, o22 (row 23), o23 (row 24), o24 (row 25)"
+    assert f"load is below 1: 10 rows, first {first};" in message
+    assert 'pin is not "must" or "never": 1 row, first o2 (row 3);' in message
+
+
+@pytest.mark.parametrize("memory_gb", [None, 0.00001])
+def test_the_refusal_says_file_and_row(tmp_path: Path, memory_gb: float | None) -> None:
+    """Of each form and number of files, in the order of rows, whatever the memory."""
+    night = random_tables(3, num_orders=40)
+    broken = pl.Series([row in (3, 25, 26) for row in range(40)])
+    name = "complaint_prob_standard"
+    wrong = pl.when(broken).then(7.0).otherwise(pl.col(name))
+    orders = night.orders.with_columns(wrong.alias(name))
+    orders.head(20).write_csv(tmp_path / "1.csv")
+    orders.tail(20).write_csv(tmp_path / "2.csv")
+    orders.write_parquet(tmp_path / "orders.parquet")
+    limit = {} if memory_gb is None else {"solver": {"memory_gb": memory_gb}}
+    said = {
+        f"{tmp_path}/*.csv": f"order-3 ({tmp_path}/1.csv:5), "
+        f"order-25 ({tmp_path}/2.csv:7), order-26 ({tmp_path}/2.csv:8)",
+        f"{tmp_path}/1.csv": "order-3 (line 5)",
+        f"{tmp_path}/orders.parquet": "order-3 (row 4), order-25 (row 26), order-26 (",
+    }
+    for path, first in said.items():
+        with pytest.raises(DataError) as caught:
+            optimizer.allocate(path, night.capacity, config=night.config | limit)
+        assert str(caught.value).startswith(f"{path}: ")
+        assert f", first {first}" in str(caught.value)
 
 
 @pytest.mark.parametrize("table", [ORDERS, OPTIONS, MERCHANTS, CAPACITY])
