@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Seconds to connect, and between two bytes of an answer: pyiceberg waits for ever.
 PATIENCE_SECONDS = (10.0, 60.0)
+#: Rows that are held at once to be written: a partitioned table takes no stream.
+PART_ROWS = 1_000_000
 #: Its errors that another try may mend.
 _PASSING = (
     "CommitFailedException",
@@ -81,10 +83,10 @@ def write_rows(address: Address, rows: pa.RecordBatchReader, day: dt.date) -> No
     """
     Replace the rows of a date, in one commit.
 
-    The table is made if needed, its namespace not: whoever keeps the catalogue decides
-    what that is called.
+    Its rows come a part at a time: each is a snapshot of that commit, and nobody who
+    asks the catalogue sees one without the others. The table is made if needed, its
+    namespace not: whoever keeps the catalogue decides what that is called.
     """
-    import pyarrow as pa
     from pyiceberg.exceptions import NoSuchTableError
     from pyiceberg.expressions import EqualTo
 
@@ -95,11 +97,29 @@ def write_rows(address: Address, rows: pa.RecordBatchReader, day: dt.date) -> No
         table = catalog.create_table(name, schema=_for_iceberg(rows.schema))
         with table.update_spec() as spec:
             spec.add_identity("run_date")
-    held = pa.Table.from_batches(rows, rows.schema).cast(_for_iceberg(rows.schema))
-    with warnings.catch_warnings():
+    parts = _parts(rows)
+    with warnings.catch_warnings(), table.transaction() as change:
         # Of a date's first copy: that it replaces nothing.
         warnings.filterwarnings("ignore", "Delete operation did not match")
-        table.overwrite(held, overwrite_filter=EqualTo(term="run_date", value=day))
+        of_day = EqualTo(term="run_date", value=day)
+        change.overwrite(next(parts), overwrite_filter=of_day)
+        for part in parts:
+            change.append(part)
+
+
+def _parts(rows: pa.RecordBatchReader) -> Iterator[pa.Table]:
+    """Tables of about ``PART_ROWS`` rows; one without rows where there are none."""
+    import pyarrow as pa
+
+    held: list[pa.RecordBatch] = []
+    is_first, schema = True, _for_iceberg(rows.schema)
+    for batch in rows:
+        held.append(batch)
+        if sum(part.num_rows for part in held) >= PART_ROWS:
+            yield pa.Table.from_batches(held, rows.schema).cast(schema)
+            held, is_first = [], False
+    if held or is_first:
+        yield pa.Table.from_batches(held, rows.schema).cast(schema)
 
 
 def _for_iceberg(schema: pa.Schema) -> pa.Schema:

@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Thread
 
 import polars as pl
+import pyarrow as pa
 import pytest
 
 from optimizer.config import load_config
@@ -314,6 +315,55 @@ def test_a_pinned_snapshot_stays_what_it_was(
     night.configure(inputs=inputs | {"orders": f"{inputs['orders']}&snapshot=9"})
     with pytest.raises(DataError, match="no snapshot 9 any more"):
         night.run(is_forced=True)
+
+
+@pytest.mark.slow
+def test_a_copy_into_iceberg_goes_by_parts_in_one_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    It never holds the whole table; what fails on the way leaves the rows of before; and
+    the catalogue's table goes from one state to the next in one step.
+    """
+    from optimizer.config.address import parse_address
+    from optimizer.io.sources import iceberg
+    from tests.support.places import in_iceberg
+
+    for name in ("URI", "WAREHOUSE"):
+        monkeypatch.setenv(f"PYICEBERG_CATALOG__LAKE__{name}", "")
+    place = in_iceberg(tmp_path)
+    address = parse_address(place.address("copied"))
+    monkeypatch.setattr(iceberg, "PART_ROWS", 40_000)
+    schema = pa.schema([("run_date", pa.date32()), ("order_id", pa.string())])
+    held, states = [], set()
+
+    def batches(num, is_whole=True):
+        for number in range(num):
+            ids = pa.array([f"{number:02}-{n:060}" for n in range(20_000)])
+            day = pa.repeat(pa.scalar(DAY, pa.date32()), 20_000)
+            held.append(pa.total_allocated_bytes() - before)
+            states.add(iceberg._table(address).metadata_location)
+            yield pa.RecordBatch.from_arrays([day, ids], schema=schema)
+        if not is_whole:
+            raise OSError("no more")
+
+    def send(*given):
+        rows = pa.RecordBatchReader.from_batches(schema, batches(*given))
+        iceberg.write_rows(address, rows, DAY)
+
+    before = pa.total_allocated_bytes()
+    send(1)
+    held.clear()
+    states.clear()
+    with pytest.raises(OSError, match="no more"):
+        send(3, False)
+    assert len(place.get("copied")) == 20_000
+    send(20)
+    assert len(states) == 1
+    assert place.get("copied")["order_id"].n_unique() == 400_000
+    assert max(held) < 12e6  # of 28 MB
+    send(0)
+    assert len(place.get("copied")) == 0
 
 
 def test_a_delta_version_that_is_not_there_is_named(
