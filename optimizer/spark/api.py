@@ -176,6 +176,7 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
     *,
     options: DataFrame | FileTable | None = None,
     merchants: Any = None,
+    deliveries: Any = None,
     date: dt.date | str | None = None,
     rows_per_block: int = MAX_ROWS,
     progress: Callable[[str], None] | None = None,
@@ -197,6 +198,9 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
         tables of files from :func:`~optimizer.spark.files.open_files`.
     capacity, merchants
         Small tables: paths, or anything that exports an Arrow stream.
+    deliveries
+        The same of deliveries, whose columns are looked at alone: what they say of
+        other nights is in ``history``.
     config
         As for :func:`optimizer.allocate`; network nights alone.
     date
@@ -264,7 +268,14 @@ def allocate(  # noqa: PLR0913 - the public surface: a table of the night each, 
     num_rows = {**made.num_rows} | {n: len(table) for n, table in checked.items()}
     counts = count_reasons(sums, census, made.num_quarantined)
     certified = driver_night(
-        Read(sources, num_rows, _sorted_quarantine(made), small_log, made.noted),
+        Read(
+            sources=sources,
+            num_rows=num_rows,
+            quarantine=_sorted_quarantine(made),
+            small_log=small_log,
+            noted=made.noted,
+            deliveries=deliveries,
+        ),
         BuiltOnCluster(rules, census, limits, history, verdict.experiment, solved.pool),
         plan=plan,
         sums=sums,

@@ -56,6 +56,8 @@ class Read:
         What was found of the tables that the driver reads.
     noted
         What executors noted of the others.
+    deliveries
+        Path or table of deliveries; ``None``: there are none.
     """
 
     sources: Mapping[str, Source]
@@ -63,6 +65,7 @@ class Read:
     quarantine: pl.DataFrame
     small_log: QuarantineLog
     noted: Noted
+    deliveries: Any = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -196,7 +199,7 @@ def _warnings(read: Read, built: BuiltOnCluster) -> tuple[CodedWarning, ...]:
     names = _all_names(built)
     return (
         *limits.unfound,
-        *warn_allowed(rules.config, read.sources),
+        *warn_allowed(rules.config, read.sources, read.deliveries),
         *limits.warnings,
         *warn_changed({"order_id": read.noted.looked_at}),
         *warn_changed(names),

@@ -94,6 +94,7 @@ class OnCluster:
             config,
             options=tables.get("options"),
             merchants=tables.get("merchants"),
+            deliveries=tables.get("deliveries"),
             date=day,
             rows_per_block=config.spark.rows_per_block,
             progress=progress,

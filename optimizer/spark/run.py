@@ -222,6 +222,7 @@ def run_on_spark(  # noqa: PLR0913 - what a run may be asked for, by name
             options=tables.get("options"),
             merchants=tables.get("merchants"),
             date=day,
+            deliveries=found.fetched.paths.get("deliveries"),
             rows_per_block=config.spark.rows_per_block,
             progress=progress,
             history=found.before.history,
@@ -451,15 +452,17 @@ def _resolved(  # noqa: PLR0913 - what decides a night, by name
     return ResolvedNight(
         policy=policy,
         inputs=inputs,
-        fetched=Fetched({}, {}),
+        fetched=Fetched(fetched, {}),
         files=files,
         model=None,
+    fetched: dict[str, str | list[str]] = {}
         snapshot=take_snapshot({}),
         before=before,
         closed=closed,
         num_delivery_rows=num_rows,
         lookup=looked,
         read_as={},
+        fetched["deliveries"] = local
         warnings=warnings,
         identity=identity_of(config, day, tables, files, before.identity),
     )

@@ -225,6 +225,9 @@ def test_nights_that_count_on_others_are_the_same_on_both_engines(spark, tmp_pat
     for day in (DAY - dt.timedelta(days=1), DAY):
         alone, there = published(config, "local", day), published(config, "spark", day)
         assert_equal_nights(alone, there)
+    (told,) = (w for w in there[1]["warnings"] if w["code"] == "ALLOWED_IN_NO_TABLE")
+    assert "remark" in told["text"]
+    assert "status" not in told["text"]  # deliveries have it
     bank = pl.read_parquet(there[0] / "bank.parquet")
     assert bank["carried_in_nano"].sum() > 0
     assert verify_night(there[0]).findings == ()

@@ -294,6 +294,7 @@ def after_others(folder):
             "when_capacity_is_late": "yesterdays_capacity",
         },
         "files": {"mode": "0600"},
+        "privacy": {"allow": {"columns": ["status", "remark"], "reason": "no names"}},
         "state": {"url": f"sqlite:///{folder}/state-ENGINE.db"},
         "outputs": [{"table": "lanes", "to": f"{folder}/lanes-ENGINE-{{date}}.csv"}],
         "keep": {"versions": 3, "days": 400},
