@@ -33,6 +33,7 @@ from optimizer.cli.help_pages import PlainCommand, PlainGroup
 from optimizer.cli.output import IS_QUIET, say
 from optimizer.cli.run import published_since
 from optimizer.errors import OptimizerError, is_failure
+from optimizer.night.far_names import forget_names
 
 app = typer.Typer(
     cls=PlainGroup,
@@ -70,6 +71,7 @@ def main() -> None:
     atexit.register(_leave_cycles)
     sys.argv[1:] = [_with_home(word) for word in sys.argv[1:]]
     seen: dict[Path, Path | None] = {}
+    forget_names()
     try:
         with _stopped_by_signals():
             app(obj=seen)

@@ -31,6 +31,7 @@ from optimizer.contracts.run_folder import pinned
 from optimizer.contracts.tables import CONFLICTS
 from optimizer.contracts.warnings import text_of
 from optimizer.errors import ConfigError, counted
+from optimizer.night.far_names import FarName, again, given_names
 from optimizer.views import gap_words
 
 if TYPE_CHECKING:
@@ -299,14 +300,30 @@ def target_of(link: Path) -> Path | None:
 
 
 def published_since(seen: Mapping[Path, Path | None]) -> str:
-    """Say, from the disk, whether links of dates have changed since they were seen."""
+    """
+    Say whether links of dates have changed since they were seen, by the disk.
+
+    Of nights of a cluster: whether this process gave them their names.
+    """
     now = {link: target_of(link) for link, target in seen.items()}
     changed = [link for link, target in seen.items() if now[link] != target]
     new = [str(link) for link in changed if now[link] is not None]
     gone = [str(link) for link in changed if now[link] is None]
     said = [f"a new night was published already: {', '.join(new)}"] if new else []
     said += [f"withdrawn already: {', '.join(gone)}"] if gone else []
+    said += map(_far_words, given_names())
     return "; ".join(said) or "nothing was published"
+
+
+def _far_words(name: FarName) -> str:
+    """A night of a cluster, and what does the rest of it."""
+    if name.is_sure:
+        said = "a new night was published already: {}, perhaps not all around it; {}"
+        return said.format(name.folder, f"to do the rest: {again(name.day)}")
+    return (
+        f"{name.folder} may name the new night, the night before or none; to find out, "
+        f"and do the rest: {again(name.day)}"
+    )
 
 
 #: Floors and pins that are not kept, and are named.

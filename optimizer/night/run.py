@@ -248,7 +248,8 @@ def run_night(  # noqa: PLR0913 - what a run may be asked for, by name
         ledger = held.enter_context(open_ledger(config, day, state))
         copies = output / INPUTS / day.isoformat()
         repaired = held.enter_context(_repaired(config, day, previous, changes, copies))
-        found = held.enter_context(
+        read = held.enter_context(ExitStack())
+        found = read.enter_context(
             find_night(
                 ledger, config, day, previous, progress, copies, repaired=repaired
             )
@@ -256,6 +257,7 @@ def run_night(  # noqa: PLR0913 - what a run may be asked for, by name
         before = published_record(output, day)
         if before is not None:
             if _is_there(before, found, config, is_of_any_version and not is_forced):
+                read.close()  # a change of an input no longer says that nothing is
                 send_copies(config, output, day)
                 return RunReport(
                     output / day.isoformat(), "unchanged", before, head_of(state)
@@ -276,7 +278,7 @@ def run_night(  # noqa: PLR0913 - what a run may be asked for, by name
             run_id=run_id(found.identity),
             contents=_contents(night, config, day, around),
             record=night.record,
-            turn=_turn(state, config, day, found, confirm),
+            turn=_turn(state, config, day, found, confirm, read),
             files=files,
         )
         head = _head(state)
@@ -418,18 +420,21 @@ def _turn(
     day: dt.date,
     found: ResolvedNight,
     confirm: Callable[[], None],
+    read: ExitStack,
 ) -> Iterator[None]:
     """
     Lock the last step: check that nothing changed, publish, update the database.
 
     Nights that count on each other may be solved at the same time. If one of them was
     published meanwhile, its carry-over would count twice: then nothing is published.
+    Inputs that are held for the night are let go of once they are looked at.
     """
     assert config.output is not None
     output = output_of(config.output, day)
     with last_step(output, BUSY_SECONDS), shared_lock(state, "last-step", BUSY_SECONDS):
         confirm()
         refuse_change(found.snapshot)
+        read.close()  # from here on a change of an input unsays nothing
         if found.before.identity is not None:
             reconcile(state, config.output, held=day)
             with open_ledger(config, day, state) as ledger:

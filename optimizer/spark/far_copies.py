@@ -23,6 +23,7 @@ from optimizer.night.deliver import (
     named_copies,
     send_copies,
 )
+from optimizer.night.far_names import again
 from optimizer.night.publish import VERSIONS, point
 from optimizer.spark.brought import bring_night
 from optimizer.spark.lease import CLAIMS
@@ -108,19 +109,6 @@ def send_far_copies(
             undone = f"{undone}; {error}" if undone else str(error)
         if undone:
             raise DeliveryError(undone)
-
-
-def again(day: dt.date) -> str:
-    """
-    The command that does what was left undone after a far night was published.
-
-    Examples
-    --------
-    >>> import datetime as dt
-    >>> again(dt.date(2026, 11, 22))
-    'optimizer run --date 2026-11-22 --config FILE'
-    """
-    return f"optimizer run --date {day} --config FILE"
 
 
 def _arrived(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from optimizer.config import expand_date, policy_on
 from optimizer.contracts.run_folder import read_record
 from optimizer.contracts.tables import DELIVERIES, PUBLISHED, RECOMMENDATIONS
-from optimizer.errors import ConfigError, DataError
+from optimizer.errors import ConfigError, DataError, OptimizerError
 from optimizer.explain.churn import PREVIOUS_TABLES
 from optimizer.explain.week import NUM_DAYS, run_id
 from optimizer.extras import import_extra, missing
@@ -26,6 +26,7 @@ from optimizer.io.snapshot import take_snapshot
 from optimizer.night.deliver import count_outboxes_of
 from optimizer.night.delivery_lookups import count_deliveries, delivery_warnings
 from optimizer.night.earlier_nights import NightsBefore
+from optimizer.night.far_names import FarName, again, note_name, unnote_name
 from optimizer.night.inputs import (
     InputPaths,
     await_inputs,
@@ -40,7 +41,7 @@ from optimizer.spark.api import allocate
 from optimizer.spark.brought import bring_night
 from optimizer.spark.connect import require_answer
 from optimizer.spark.engine_keys import refuse_keys
-from optimizer.spark.far_copies import again, send_far_copies
+from optimizer.spark.far_copies import send_far_copies
 from optimizer.spark.far_inputs import FarInputs, look_at, refuse_far_change
 from optimizer.spark.far_state import (
     FarState,
@@ -221,8 +222,8 @@ def run_on_spark(  # noqa: PLR0913 - what a run may be asked for, by name
             config,
             options=tables.get("options"),
             merchants=tables.get("merchants"),
-            date=day,
             deliveries=found.fetched.paths.get("deliveries"),
+            date=day,
             rows_per_block=config.spark.rows_per_block,
             progress=progress,
             history=found.before.history,
@@ -251,9 +252,9 @@ def run_on_spark(  # noqa: PLR0913 - what a run may be asked for, by name
         with state.turn(lambda: _is_as_before(state, config, day, found)):
             if confirm is not None:
                 confirm()
-            refuse_far_change(seen)
-            so_far.seen = None  # from here on a change of them unsays nothing
-            name_night(session, folder, record)
+            _look_last(so_far)
+            with _noted(folder, day):
+                name_night(session, folder, record)
             so_far.is_published = True
             tell_state(state, day, record, partial(_left_by, session, config, record))
         head = state.head_after()
@@ -291,6 +292,25 @@ def _told_errors(folder: str, day: dt.date) -> Iterator[_SoFar]:
             if so_far.seen is not None:
                 _refuse_change_behind(so_far.seen)
             raise
+
+
+def _look_last(so_far: _SoFar) -> None:
+    """Look at inputs for the last time: a change of them after it unsays nothing."""
+    assert so_far.seen is not None
+    refuse_far_change(so_far.seen)
+    so_far.seen = None
+
+
+@contextmanager
+def _noted(folder: str, day: dt.date) -> Iterator[None]:
+    """Note that a night gets its name, for a last word if the process is stopped."""
+    note_name(FarName(folder, day, is_sure=False))
+    try:
+        yield
+    except OptimizerError:  # which says itself what is known
+        unnote_name(folder)
+        raise
+    note_name(FarName(folder, day, is_sure=True))
 
 
 def _refuse_change_behind(seen: FarInputs) -> None:
@@ -435,12 +455,14 @@ def _resolved(  # noqa: PLR0913 - what decides a night, by name
     paths = inputs.paths
     closed, looked, num_rows = None, None, {}
     warnings: tuple[CodedWarning, ...] = ()
+    fetched: dict[str, str | list[str]] = {}
     if (path := paths.get("deliveries")) is not None:
         local: str | list[str] = path
         addresses: dict[str, str] = {}
         if "://" in path:
             addresses = held.enter_context(copied_table(session, path))
             local = [*addresses]
+        fetched["deliveries"] = local
         told = closed_parcels(local, day, cells)
         closed, warnings = told.rows, told.warnings
         num_rows["deliveries"] = told.num_rows
@@ -455,14 +477,12 @@ def _resolved(  # noqa: PLR0913 - what decides a night, by name
         fetched=Fetched(fetched, {}),
         files=files,
         model=None,
-    fetched: dict[str, str | list[str]] = {}
         snapshot=take_snapshot({}),
         before=before,
         closed=closed,
         num_delivery_rows=num_rows,
         lookup=looked,
         read_as={},
-        fetched["deliveries"] = local
         warnings=warnings,
         identity=identity_of(config, day, tables, files, before.identity),
     )

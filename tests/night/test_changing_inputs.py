@@ -11,11 +11,12 @@ import polars as pl
 import pytest
 
 from optimizer.config import load_config
-from optimizer.errors import BusyError, DataError
+from optimizer.errors import BusyError, DataError, DeliveryError
 from optimizer.io import kept_inputs
 from optimizer.io.kept_inputs import found_inputs
 from optimizer.io.snapshot import changed_file, take_snapshot
 from optimizer.job import run_date
+from optimizer.night import run as running
 from optimizer.night.check import check_inputs
 from optimizer.verify.night import verify_night
 from tests.support.small_night import DAY, SmallNight, call, copy_night, make_night
@@ -140,6 +141,32 @@ def test_an_earlier_run_that_is_replaced_does_not_mix(night: SmallNight) -> None
 
     run_with(night, "read", repoint, previous=link, is_forced=True)
     assert verify_night(night.run_dir).is_valid
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_published_night_is_not_unsaid_by_a_copy_that_fails(
+    night: SmallNight, monkeypatch: pytest.MonkeyPatch, is_first: bool
+) -> None:
+    """
+    An input is replaced, and then a copy does not arrive: the message is of the copy,
+    and says that the night is published, of the run that did it or of one after it.
+    """
+    if not is_first:
+        night.run()
+    (night.folder / "shut").touch()
+    copy = {"table": "lanes", "to": f"{night.folder}/shut/{{date}}.csv"}
+    night.configure(outputs=[copy])
+    other, path = shuffled(night, "orders"), night.input("orders")
+    really = running.send_copies
+
+    def late(*given):
+        other.replace(path)
+        return really(*given)
+
+    monkeypatch.setattr(running, "send_copies", late)
+    with pytest.raises(DeliveryError, match="is published, but not all copies"):
+        run_date(load_config(night.config), DAY)
+    assert night.run_dir.is_symlink()
 
 
 def test_checking_inputs_reads_one_state_too(night: SmallNight) -> None:

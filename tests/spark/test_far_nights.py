@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import re
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,8 +42,10 @@ from optimizer.night.state.links import read_chain
 from optimizer.spark import run, write
 from optimizer.spark.lease import CLAIMS, date_lease
 from optimizer.spark.write import name_night
+from optimizer.testing import random_tables
 from tests.support.engine_nights import after_others
-from tests.support.engine_nights_more import keeping_ties, slots_taken_before
+from tests.support.engine_nights_more import keeping_ties, slots_taken_before, written
+from tests.support.small_night import call
 from tests.support.spark_cluster import spark_alone
 from tests.support.system_tools import needs
 
@@ -339,8 +343,8 @@ def lose_cluster(monkeypatch, kind):
 
     def named(*given):
         name_night(*given)
-        for owner, name, call in calls[kind]:
-            monkeypatch.setattr(owner, name, call)
+        for owner, name, broken in calls[kind]:
+            monkeypatch.setattr(owner, name, broken)
 
     monkeypatch.setattr(run, "name_night", named)
 
@@ -375,6 +379,59 @@ def test_a_cluster_that_fails_after_the_night_does_not_unsay_it(
     with open_state(far.model_copy(update={"output": str(tmp_path / "own")})) as state:
         (link,) = read_chain(state)
     assert link.body["decisions"] == again.record["evidence"]
+
+
+STOPS = {
+    "before it is solved": ("optimizer.spark.run.allocate", "nothing was published"),
+    "as it is named": (
+        "optimizer.spark.write.write_text",
+        "{0} may name the new night, the night before or none; to find out, and do the "
+        "rest: {1}",
+    ),
+    "after it is named": (
+        "optimizer.spark.run.tell_state",
+        "a new night was published already: {0}, perhaps not all around it; to do the "
+        "rest: {1}",
+    ),
+}
+
+
+@pytest.mark.parametrize(("place", "said"), STOPS.values(), ids=[*STOPS])
+def test_a_signal_to_a_far_run_is_answered_by_what_is_published(
+    spark, tmp_path, monkeypatch, capsys, place, said
+):
+    """
+    SIGTERM at a moment that no link of this machine tells of: the last line says what
+    the address has, and the command that it names does the rest.
+    """
+    tables = random_tables(5, num_orders=200)
+    config = tables.config | {
+        "inputs": written(tmp_path, "night", tables, tables.orders),
+        "engine": "spark",
+        "output": f"file://{tmp_path}/runs",
+    }
+    (tmp_path / "night.yaml").write_text(json.dumps(config))
+    command = f"run --date {DAY} --config"
+    words = [*command.split(), tmp_path / "night.yaml"]
+    folder = f"{config['output']}/{DAY}"
+    write_text = write.write_text
+
+    def stop(*given, **_):
+        if place.endswith("write_text") and given[1] != f"{folder}/{RECORD}":
+            write_text(*given)
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(place, stop)
+        stopped = call(patched, capsys, *words)
+    assert stopped.code == 128 + signal.SIGTERM
+    told = f"stopped; {said.format(folder, f'optimizer {command} FILE')}"
+    assert stopped.err.splitlines()[-1] == told
+    is_named = (tmp_path / f"runs/{DAY}" / RECORD).exists()
+    assert is_named == ("published already" in told)
+    if is_named:
+        assert "nothing to do" in call(monkeypatch, capsys, *words).out
 
 
 @pytest.mark.parametrize(

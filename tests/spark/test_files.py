@@ -48,8 +48,10 @@ def written(folder, has_choice=False):
         "capacity": str(folder / "capacity.csv"),
     }
     if has_choice:
-        tables.options.write_parquet(folder / "options.parquet")
-        inputs["options"] = str(folder / "options.parquet")
+        half = len(tables.options) // 2
+        tables.options.head(half).write_parquet(folder / "options-a.parquet")
+        tables.options.tail(-half).write_parquet(folder / "options-b.parquet")
+        inputs["options"] = str(folder / "options-*.parquet")
     return tables.config | {"inputs": inputs, "quarantine": {"max_share": 0.1}}
 
 
@@ -217,35 +219,50 @@ def vanish(path):
     path.unlink()
 
 
+def hide(path):
+    """Take a file away, and give what puts it back as it was."""
+    path.rename(path.with_name("_hidden"))
+    return lambda: path.with_name("_hidden").rename(path)
+
+
 def join(path):
     """Put one more file beside it."""
     path.with_name(f"z-{path.name}").write_bytes(path.read_bytes())
 
 
 @pytest.mark.parametrize(
-    ("is_solved", "name", "change"),
+    ("stage", "is_after", "name", "change"),
     [
-        (False, "orders/b.parquet", alter),
-        (False, "orders/b.parquet", vanish),
-        (True, "orders/b.parquet", vanish),
-        (True, "orders/b.parquet", join),
-        (True, "capacity.csv", alter),
+        ("allocate", False, "orders/b.parquet", alter),
+        ("allocate", False, "orders/b.parquet", vanish),
+        ("allocate", False, "orders/b.parquet", hide),
+        ("allocate", False, "options-b.parquet", hide),
+        ("allocate", True, "orders/b.parquet", vanish),
+        ("allocate", True, "orders/b.parquet", join),
+        ("open_tables", True, "capacity.csv", alter),
     ],
 )
 def test_a_far_file_that_changes_while_the_night_is_made_is_refused(
-    spark, tmp_path, monkeypatch, is_solved, name, change
+    spark, tmp_path, monkeypatch, stage, is_after, name, change
 ):
-    """Another of its size, one fewer, one more: the sentence of one machine, and 75."""
-    config = written(tmp_path)
+    """
+    Another of its size, one fewer, one more, or one that is away only while it is read:
+    the sentence of one machine, and 75.
+    """
+    config = written(tmp_path, has_choice=name.startswith("options"))
     far = {table: f"file://{path}" for table, path in config["inputs"].items()}
-    allocate = far_run.allocate
+    really = getattr(far_run, stage)
 
     def changed(*given, **named):
-        found = allocate(*given, **named) if is_solved else None
-        change(tmp_path / name)
-        return found or allocate(*given, **named)
+        found = really(*given, **named) if is_after else None
+        back = change(tmp_path / name)
+        try:
+            return found or really(*given, **named)
+        finally:
+            if back is not None:
+                back()
 
-    monkeypatch.setattr(far_run, "allocate", changed)
+    monkeypatch.setattr(far_run, stage, changed)
     with pytest.raises(BusyError) as told:
         run(config | {"inputs": far}, tmp_path, "spark")
     assert told.value.exit_code == 75
