@@ -88,8 +88,8 @@ bench-check: .venv/benchmarks-$(call HASH,benchmarks)
 
 # Needs uv: writes the hashed locks, without the address of any index.
 lock:
-	for set in run dev benchmarks; do \
-	  case $$set in run) more="--group build";; dev) more="--group build --group dev";; *) more="--group build --group dev --group benchmarks";; esac; \
+	for set in run spark dev benchmarks; do \
+	  case $$set in run) more="--group build";; spark) more="--group build --extra spark --extra postgres";; dev) more="--group build --group dev";; *) more="--group build --group dev --group benchmarks";; esac; \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-index-url --no-annotate pyproject.toml $$more -o requirements/$$set.lock; \
 	done

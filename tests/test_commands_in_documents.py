@@ -51,6 +51,7 @@ ELSEWHERE = {
     "systemctl ": "needs a running systemd; test_operations_examples.py has the units",
     "journalctl ": "likewise",
     "podman build": "needs an image of Python; test_operations_examples.py reads it",
+    "podman push": "needs a registry",
     "kubectl apply": "needs a cluster; test_operations_examples.py reads the file",
     "optimizer run --config configs/nightly.yaml --date 2026-11-22 --only-changes": (
         "needs a list of the day; night/test_repair_run.py has its parts"

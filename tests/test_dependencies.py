@@ -26,6 +26,7 @@ from tests.support.small_night import DAY, SmallNight, call
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "optimizer").rglob("*.py"))
 META = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+EXTRAS = META["optional-dependencies"]
 #: Distributions by the packages that they install.
 DISTRIBUTIONS = packages_distributions()
 #: Functions that import a module by its name.
@@ -123,11 +124,22 @@ def test_late_and_typing_imports_of_extras_are_allowed() -> None:
 
 def test_every_extra_is_known_by_its_packages() -> None:
     """The table of packages has each extra, and each package is in that extra."""
-    extras = META["optional-dependencies"]
-    assert set(EXTRA_OF.values()) | {"spark-connect"} == set(extras)
+    further = {"spark-connect", "spark-delta"}
+    assert set(EXTRA_OF.values()) | further == set(EXTRAS)
     for package, extra in EXTRA_OF.items():
-        declared = {normal(name) for name in extras[extra]}
+        declared = {normal(name) for name in EXTRAS[extra]}
         assert {normal(name) for name in DISTRIBUTIONS[package]} & declared, package
+
+
+def test_the_jars_of_delta_are_those_of_the_extra() -> None:
+    """Its page names the version that is pinned, for the Spark that is."""
+    pins = dict(re.findall(r"'([a-z-]+)==([0-9.]+)'", str(EXTRAS["spark-delta"])))
+    spark = pins["pyspark"].rpartition(".")[0]
+    jars = f"io.delta:delta-spark_{spark}_2.13:{pins['delta-spark']}"
+    page = (ROOT / "docs/how-to/spark.md").read_text("utf-8")
+    assert re.findall(r"io\.delta:[a-z_0-9.:-]+", page) == [jars]
+    said = f"(Delta {pins['delta-spark']} takes Spark up to {pins['pyspark']})"
+    assert said in page
 
 
 class Absent(MetaPathFinder):

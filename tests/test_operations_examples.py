@@ -146,6 +146,8 @@ def test_kubernetes_accepts_the_night_on_spark(tmp_path: Path):
     """
     Each part by its schema, and the parts fit each other and the program.
 
+    By kubernetes-validate, which has the schemas with it: kubeconform fetches them.
+
     The driver is the container of the job, so its exit code is the night's, and its
     memory is more than the heap: the night is solved outside of it.
     """
@@ -173,6 +175,9 @@ def test_kubernetes_accepts_the_night_on_spark(tmp_path: Path):
     asked = ("spark.driver.port", "spark.driver.blockManager.port")
     assert {int(settings[name]) for name in asked} == ports
     assert settings["spark.kubernetes.container.image"] == container["image"]
+    (python,) = (v["value"] for v in container["env"] if v["name"] == "PYSPARK_PYTHON")
+    assert settings["spark.executorEnv.PYSPARK_PYTHON"] == python
+    assert_image_has(container["image"], python, words[words.index("run") - 1])
     assert "--deploy-mode=client" in words
     heap = int(settings["spark.driver.memory"].removesuffix("g"))
     assert int(container["resources"]["limits"]["memory"].removesuffix("Gi")) > 2 * heap
@@ -180,6 +185,29 @@ def test_kubernetes_accepts_the_night_on_spark(tmp_path: Path):
     assert_runs_yesterday(run_example(shlex.join(["optimizer", *command]), tmp_path))
     (rule,) = job["podFailurePolicy"]["rules"]
     assert rule["onExitCodes"]["values"] == [1, 2, 3, 4]
+
+
+def assert_image_has(image: str, python: str, program: str) -> None:
+    """
+    The recipe makes that image, with that Python and that program in it, and with the
+    Spark that its ``pyspark`` is of; all that a night on one machine is pinned to, too.
+    """
+    recipe = (EXAMPLES / "spark.Containerfile").read_text()
+    assert f"podman build -t {image} " in recipe
+    assert f"PYSPARK_PYTHON={python} " in recipe
+    (version,) = set(re.findall(r"FROM python:([0-9.]+)-slim", recipe))
+    folder = Path(python).parents[1]
+    there = f"{folder}/lib/python{version}/site-packages/optimizer/__main__.py"
+    assert program == f"local://{there}"
+    (lock,) = re.findall(r"--require-hashes -r (\S+)", recipe)
+    pins = {
+        lock: {*re.findall(r"^(\S+==\S+)", (ROOT / lock).read_text(), re.M)}
+        for lock in (lock, "requirements/run.lock")
+    }
+    (spark,) = re.findall(r"FROM apache/spark:([0-9.]+)-", recipe)
+    assert f"pyspark=={spark}" in pins[lock]
+    others = pins["requirements/run.lock"] - pins[lock]
+    assert {pin.partition("==")[0] for pin in others} == {"pandas"}  # below 3 for it
 
 
 def business_date_of_the_dag(monkeypatch: pytest.MonkeyPatch, zone: str):

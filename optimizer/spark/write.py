@@ -42,6 +42,7 @@ from optimizer.errors import (
 from optimizer.explain.makers import night_tables
 from optimizer.night.record import tables_with_record
 from optimizer.report import report_html
+from optimizer.spark.delta_log import last_engine
 from optimizer.spark.far_parts import (
     chosen_orders,
     decision_rows,
@@ -161,6 +162,8 @@ def write_night(
             orders, margins = chosen_orders(rows.decisions), margins_on(rows.decisions)
         finally:
             parts.unpersist()
+        if place.table_format == "delta":
+            record = record | {"versions": _with_delta(session, place, record)}
         if around is not None:
             there = {**tables, RECOMMENDATIONS.file: orders}
             record = {**record, **around.told(there)}
@@ -185,6 +188,15 @@ def write_night(
         _refuse_false(session, place, record["summary"])
         write_text(session, f"{folder}/{RECORD}", one_line(record))
     return record
+
+
+def _with_delta(
+    session: SparkSession, place: Place, record: Mapping[str, Any]
+) -> dict[str, str]:
+    """Versions of a record, with that of Delta Lake as its own log says it."""
+    log = f"{place.of_table(DECISIONS.name)}/_delta_log/*.json"
+    found = last_engine(read_lines(session, log))
+    return dict(record["versions"]) | ({} if found is None else {"delta": found})
 
 
 def _told_of(text: str) -> dict[str, Any]:

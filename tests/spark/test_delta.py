@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -34,7 +35,8 @@ config, day = as_config(given["config"]), dt.date(2026, 11, 22)
 runs = [run_date(config, day) for _ in range(2)]
 why = explain_published(start_session(), str(runs[0].run_dir), given["order_id"])
 found = {"outcomes": [run.outcome for run in runs], "why": why["sentence"]}
-print(json.dumps(found | {"run_id": runs[0].record["run_id"]}))
+found |= {name: runs[0].record[name] for name in ("run_id", "versions")}
+print(json.dumps(found))
 """
 
 
@@ -69,6 +71,9 @@ def test_a_night_goes_from_delta_tables_to_delta_tables(tmp_path):
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["outcomes"] == ["published", "unchanged"]
+    pins = (REPOSITORY / "requirements/sail.txt").read_text()
+    (engine,) = re.findall(r"pysail==(.+)", pins)
+    assert found["versions"]["delta"] == f"sail-delta-lake:{engine}"
     assert f"{order_id}: {found['why']}" == alone.explain(order_id)
     run = tmp_path / "runs" / "2026-11-22" / found["run_id"]
     for name, expected in {
