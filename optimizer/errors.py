@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 
@@ -29,6 +30,23 @@ def is_failure(error: BaseException) -> bool:
     (True, False)
     """
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
+def is_of_memory(error: BaseException) -> bool:
+    """
+    Whether something failed for want of memory, whoever says so.
+
+    Examples
+    --------
+    >>> is_of_memory(MemoryError()), is_of_memory(ValueError("no"))
+    (True, False)
+    """
+    # DuckDB has a class of its own; the system says it of pages that it cannot map.
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryException"
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+    )
 
 
 class OptimizerError(Exception):
@@ -86,6 +104,34 @@ class PublishError(OptimizerError):
     """The night could not be written; the message says which night is published."""
 
     exit_code = 1
+
+
+class MachineError(OptimizerError):
+    """The machine has too little memory, or no room where orders are kept meanwhile."""
+
+    exit_code = 1
+
+
+def lack_of_memory(what: str) -> MachineError:
+    """
+    Say that something did not fit into memory, and what to do.
+
+    Parameters
+    ----------
+    what
+        What was being done, or is too large.
+
+    Examples
+    --------
+    >>> print(lack_of_memory("orders.csv"))
+    orders.csv: there is not enough memory for it; set solver.memory_gb below what is \
+free (a network night then keeps its orders in files), or take a machine with more
+    """
+    return MachineError(
+        f"{what}: there is not enough memory for it; set solver.memory_gb below what "
+        "is free (a network night then keeps its orders in files), or take a machine "
+        "with more"
+    )
 
 
 class BusyError(OptimizerError):

@@ -172,6 +172,14 @@ def test_the_manual_page_is_of_this_program() -> None:
     for code in "0", "1", "2", "3", "4", "75":
         assert code in EXIT_CODES
         assert re.search(rf"^\| {code} \|", page, re.M), code
+    (told,) = re.findall(r"^\| 1 \|.*", page, re.M)
+    for words in (
+        "a bug",
+        "a disk that cannot be written or is full",
+        "too little memory",
+    ):
+        assert words in told
+        assert words in EXIT_CODES["1"]
 
 
 def test_the_citation_is_of_this_version() -> None:

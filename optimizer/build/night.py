@@ -41,7 +41,7 @@ from optimizer.build.want_of_knowledge import hopeful_model
 from optimizer.io.asked_columns import asked_columns, columns_there, contracts
 from optimizer.io.cells import cell_rules
 from optimizer.io.kept import Kept, Same
-from optimizer.io.mapped_arrays import room_of
+from optimizer.io.mapped_arrays import folder_of_files, room_of
 from optimizer.io.night_sources import lacks_premium, open_night
 from optimizer.io.quarantine import QuarantineLog
 
@@ -172,10 +172,14 @@ def take_in(
     DataError
         When a table is missing, damaged, empty, or breaks its contract in more
         rows than the configuration allows.
+    ConfigError, MachineError
+        When files of orders beyond ``solver.memory_gb`` have no folder, or no room.
     """
     history = history or EarlierNights()
     experiment = make_experiment(config.holdout, history.day, config.objective)
     with clock.stage("read"):
+        if config.solver.memory_gb is not None:
+            folder_of_files()
         model = model_of(config, history.day)
         agreed = _agreed(config, policy)
         sources = open_night(

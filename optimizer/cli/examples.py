@@ -5,7 +5,8 @@ from __future__ import annotations
 #: Meaning of each exit code, as in docs/how-to/run-every-night.md.
 EXIT_CODES = {
     "0": "published, or answered",
-    "1": "a bug, with a traceback in the log",
+    "1": "a bug, with a traceback in the log; or a disk that cannot be written or is "
+    "full; or too little memory",
     "2": "usage or configuration",
     "3": "an input was refused",
     "4": "no plan good enough to publish, or a night that does not hold",

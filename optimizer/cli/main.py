@@ -32,7 +32,12 @@ from optimizer.cli.examples import end_of_help
 from optimizer.cli.help_pages import PlainCommand, PlainGroup
 from optimizer.cli.output import IS_QUIET, say
 from optimizer.cli.run import published_since
-from optimizer.errors import OptimizerError, is_failure
+from optimizer.errors import (
+    OptimizerError,
+    is_failure,
+    is_of_memory,
+    lack_of_memory,
+)
 from optimizer.night.far_names import forget_names
 
 app = typer.Typer(
@@ -86,6 +91,9 @@ def main() -> None:
     except BaseException as error:  # the last resort: everything else is a bug
         if not is_failure(error):
             raise
+        if is_of_memory(error):
+            command = " ".join(["optimizer", *sys.argv[1:2]])
+            _fail(f"error: {lack_of_memory(command)}; {published_since(seen)}", 1)
         _say_bug()
         _fail(f"error: this is a bug in optimizer; {published_since(seen)}", 1)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.compare.runs import compare_runs
 from optimizer.config import load_config
-from optimizer.errors import OptimizerError
+from optimizer.errors import OptimizerError, lack_of_memory
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -62,6 +62,8 @@ def run_shadow(
         found = compare_runs(live_dir, Path(report.run_dir))
     except OptimizerError as error:
         return {"error": str(error)}
+    except MemoryError:
+        return {"error": str(lack_of_memory(f"the candidate {candidate}"))}
     except Exception as error:
         # A candidate may hit a bug; the night that is published must not.
         logger.exception("the candidate %s failed", candidate)

@@ -12,7 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optimizer.errors import DataError, OptimizerError, is_failure
+from optimizer.errors import (
+    DataError,
+    OptimizerError,
+    is_failure,
+    is_of_memory,
+    lack_of_memory,
+)
 from optimizer.io.privacy import hidden
 
 if TYPE_CHECKING:
@@ -20,7 +26,7 @@ if TYPE_CHECKING:
 
 #: What Python's own readers raise about content: no code raises it by mistake.
 _OF_CONTENT = (
-    *(OSError, ValueError, EOFError, OverflowError, RecursionError, MemoryError),
+    *(OSError, ValueError, EOFError, OverflowError, RecursionError),
     *(SystemError, BufferError),
 )
 _HOUSE = str(Path(__file__).parents[1])
@@ -40,6 +46,8 @@ def damaged_is_data_error(label: str) -> Iterator[None]:
     ------
     DataError
         When the file may not be read, or is damaged.
+    MachineError
+        When there is not enough memory: the file may be as sound as any.
     """
     try:
         yield
@@ -48,6 +56,8 @@ def damaged_is_data_error(label: str) -> Iterator[None]:
     except PermissionError:
         raise DataError(f"{label}: may not be read; check its permissions") from None
     except Exception as error:
+        if is_of_memory(error):
+            raise lack_of_memory(label) from error
         if not is_of_reader(error):
             raise
         raise DataError(

@@ -2,22 +2,25 @@
 Long arrays in files that are mapped to memory: a large night then needs little of it.
 
 The files have no name, stand on the disk of ``TMPDIR``, and end with the process. What
-is read of them can leave the memory again when others need it.
+is read of them can leave the memory again when others need it. Python would go on to
+``/tmp`` where the folder is not there or full; here both are refused.
 """
 
 from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 import sys
 import tempfile
 from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
-from optimizer.errors import ConfigError
+from optimizer.errors import ConfigError, MachineError, is_of_memory, lack_of_memory
 from optimizer.io.array_records import join
 
 if TYPE_CHECKING:
@@ -52,6 +55,26 @@ def room_of(memory_gb: Decimal | None) -> int | None:
     800000000
     """
     return None if memory_gb is None else int(memory_gb * GB / _BYTES_EACH)
+
+
+def folder_of_files() -> str | None:
+    """
+    Name the folder of the files: that of ``TMPDIR``; ``None``: the system's.
+
+    Raises
+    ------
+    ConfigError
+        When it is none.
+    """
+    named = os.environ.get("TMPDIR")
+    if not named:
+        return None
+    if not Path(named).is_dir():
+        raise ConfigError(
+            f"TMPDIR: {named} is no folder, and solver.memory_gb keeps orders in files "
+            "there; make it, or let TMPDIR name another"
+        )
+    return named
 
 
 def bytes_of(record: Any, names: Sequence[str]) -> int:
@@ -90,6 +113,8 @@ def mapped(record: Record, names: Sequence[str]) -> Record:
     Raises
     ------
     ConfigError
+        When ``TMPDIR`` names no folder.
+    MachineError
         When the disk does not take them.
 
     Examples
@@ -104,7 +129,7 @@ def mapped(record: Record, names: Sequence[str]) -> Record:
     places: dict[str, tuple[int, NDArray[Any]]] = {}
     kept: dict[int, int] = {}
     num_bytes = bytes_of(record, names)
-    with _told(num_bytes), tempfile.TemporaryFile(prefix="optimizer-arrays-") as file:
+    with _told(num_bytes), _new_file() as file:
         for name in names:
             array = getattr(record, name)
             if array is None or not array.size:
@@ -160,7 +185,7 @@ class Gathered(Generic[Record]):
 
         Raises
         ------
-        ConfigError
+        MachineError
             When the disk does not take it.
         """
         self._parts.append(record)
@@ -194,7 +219,7 @@ class Gathered(Generic[Record]):
 
         Raises
         ------
-        ConfigError
+        MachineError
             When the disk does not take them.
         """
         if not self._files:
@@ -220,8 +245,8 @@ def _names(record: Any) -> list[str]:
 
 
 def _new_file() -> BinaryIO | Any:
-    """A file that is closed when its arrays are joined."""
-    return tempfile.TemporaryFile(prefix="optimizer-arrays-")
+    """A file that is gone when it is closed."""
+    return tempfile.TemporaryFile(prefix="optimizer-arrays-", dir=folder_of_files())
 
 
 def _append(file: BinaryIO | Any, array: NDArray[Any]) -> int:
@@ -242,9 +267,11 @@ def _told(num_bytes: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ConfigError(
+        if is_of_memory(error):
+            raise lack_of_memory("the night's orders") from error
+        raise MachineError(
             f"solver.memory_gb: {num_bytes / GB:.3g} GB of orders cannot be kept in a "
-            f"file in {tempfile.gettempdir()} "
+            f"file in {folder_of_files() or tempfile.gettempdir()} "
             f"({(error.strerror or str(error)).lower()}); make room there, let TMPDIR "
             "name another folder, or raise the limit"
         ) from error

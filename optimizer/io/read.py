@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from optimizer.config.address import refuse_mistyped
-from optimizer.errors import DataError, is_failure
+from optimizer.errors import DataError, is_failure, is_of_memory, lack_of_memory
 from optimizer.io.arrow_files import arrow_batches
 from optimizer.io.cells import CellRules
 from optimizer.io.csv import csv_batches, csv_form, csv_schema
@@ -619,6 +619,8 @@ def _arrow_table(data: Any, name: str) -> pa.Table:
     except BaseException as error:
         if not is_failure(error):
             raise
+        if is_of_memory(error):
+            raise lack_of_memory(f"the {name} table") from None
         raise DataError(
             f"the {name} table cannot be read ({_why(error)}); {TAKEN}"
         ) from None

@@ -64,8 +64,10 @@ def map_orders(problem: Problem, config: Config) -> MappedOrders | None:
     Raises
     ------
     ConfigError
-        When the night has loads, pins or rows that do not nest, the limit is too small
-        for blocks of any use, or the disk does not take the orders.
+        When the night has loads, pins or rows that do not nest, or the limit is too
+        small for blocks of any use.
+    MachineError
+        When the disk does not take the orders.
     """
     limit = config.solver.memory_gb
     room = room_of(limit)

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from optimizer.errors import CertificateError
+from optimizer.errors import CertificateError, is_of_memory
 from optimizer.io.kept_inputs import found_model
 from optimizer.verify.audit import check_names, statement
 from optimizer.verify.given import given_table
@@ -179,7 +179,9 @@ def _give_arrow(
             tables = [
                 given_table(path, mapping, used.get("read_as", {})) for path in paths
             ]
-        except (OSError, UnicodeError, pa.ArrowException):
+        except (OSError, UnicodeError, pa.ArrowException) as error:
+            if is_of_memory(error):  # the file may be as sound as any
+                raise
             raise CertificateError(
                 f"input {paths[0]} cannot be read as the record says"
             ) from None

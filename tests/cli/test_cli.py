@@ -450,6 +450,24 @@ def test_a_bug_leaves_its_traceback(
     assert files_of(night.folder) == before
 
 
+def test_a_lack_of_memory_is_no_bug(
+    night: SmallNight, cli, monkeypatch: pytest.MonkeyPatch
+):
+    """Code 1, one line that says what to do, and that nothing was published."""
+
+    def fail(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(running, "solve_night", fail)
+    night.configure(solver={"num_threads": 1})
+    found = cli(*RUN, "--force")
+    assert found.code == 1
+    words = "error: optimizer run: there is not enough memory for it; set solver.memory"
+    assert found.err.splitlines()[-1].startswith(words)
+    assert found.err.endswith("take a machine with more; nothing was published\n")
+    assert "Traceback" not in found.err
+
+
 def test_stopping_a_run_publishes_nothing_and_says_so(
     night: SmallNight, cli, monkeypatch: pytest.MonkeyPatch
 ):

@@ -209,14 +209,18 @@ def test_a_broken_candidate_never_stops_the_live_night(
 def test_a_bug_in_a_candidate_never_stops_the_live_night(
     live: Path, tmp_path: Path
 ) -> None:
-    """Even an error that nobody foresaw is reported, and not raised."""
-
-    def fail(candidate: Config) -> RunReport:
-        raise ZeroDivisionError("boom")
-
+    """Even an error that nobody foresaw is reported, and not raised; nor memory."""
     config = as_config(json.loads(live.read_text()))
-    found = run_shadow(config, tmp_path, live, DAY, fail)
-    assert "boom" in found["error"]
+    for raised, words in (
+        (ZeroDivisionError("boom"), "a bug of the candidate: .*boom"),
+        (MemoryError(), "there is not enough memory for it; set solver.memory_gb"),
+    ):
+
+        def fail(candidate: Config, raised: Exception = raised) -> RunReport:
+            raise raised
+
+        found = run_shadow(config, tmp_path, live, DAY, fail)
+        assert re.search(words, found["error"])
 
 
 @pytest.mark.parametrize(

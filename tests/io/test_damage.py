@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,10 @@ import pytest
 from optimizer.config.address import parse_address
 from optimizer.contracts.columns import Column, Table, polars_type
 from optimizer.contracts.tables import DECISIONS, PUBLISHED
-from optimizer.errors import DataError
+from optimizer.errors import DataError, MachineError
 from optimizer.io import write
 from optimizer.io.arrow_files import arrow_batches
+from optimizer.io.damage import damaged_is_data_error
 from optimizer.io.read import open_source, read_batches
 from optimizer.io.sources import read_faults
 from optimizer.io.write import read_back, write_parquet
@@ -220,6 +222,40 @@ def test_a_library_that_gives_up_over_an_address_is_named_by_it() -> None:
         _give_up(address)
     with pytest.raises(KeyboardInterrupt), read_faults(address, ()):
         raise KeyboardInterrupt
+
+
+class OutOfMemoryException(Exception):
+    """What DuckDB calls its own."""
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        *(MemoryError(), pa.ArrowMemoryError("malloc of size 64 failed")),
+        *(OSError(errno.ENOMEM, "Cannot allocate memory"), OutOfMemoryException()),
+    ],
+)
+def test_a_lack_of_memory_is_no_damage(raised: Exception) -> None:
+    """Of files, tables and addresses: told as what it is, with what to do."""
+
+    class Lazy:
+        def collect_schema(self) -> None: ...
+
+        def collect(self) -> None:
+            raise raised
+
+    address = parse_address("delta:///lake/orders")
+    words = "not enough memory for it; set solver.memory_gb"
+    guards = {
+        "a.csv": damaged_is_data_error("a.csv"),
+        "delta:///lake/orders": read_faults(address, ()),
+    }
+    for name, guard in guards.items():
+        with pytest.raises(MachineError, match=f"^{name}: .*{words}") as found, guard:
+            raise raised
+        assert found.value.exit_code == 1
+    with pytest.raises(MachineError, match=f"^the decisions table: .*{words}"):
+        open_source(Lazy(), DECISIONS)
 
 
 def test_a_table_that_gives_up_is_named() -> None:

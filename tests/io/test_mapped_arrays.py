@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from optimizer.errors import ConfigError
+from optimizer.errors import MachineError
 from optimizer.io.array_records import join
 from optimizer.io.mapped_arrays import Gathered, mapped, room_of
 
@@ -99,7 +99,7 @@ def test_a_full_disk_is_named(monkeypatch: pytest.MonkeyPatch, how: str):
         gathered.append(rows(0, 9))
         gathered.joined()
 
-    with pytest.raises(ConfigError, match=words):
+    with pytest.raises(MachineError, match=words):
         fill()
 
 

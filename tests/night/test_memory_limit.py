@@ -11,7 +11,7 @@ import pytest
 
 import optimizer
 from optimizer.config import as_config
-from optimizer.errors import ConfigError
+from optimizer.errors import ConfigError, MachineError
 from optimizer.night import mapped_orders
 from optimizer.solvers.network import local_blocks
 from optimizer.testing import assert_certified, random_tables
@@ -72,8 +72,31 @@ def test_a_disk_without_room_is_named(monkeypatch):
         lambda **_: Path("/dev/full").open("w+b"),  # noqa: SIM115
     )
     monkeypatch.setattr(mapped_orders, "_BYTES_EACH", 1)
-    with pytest.raises(ConfigError, match=r"no space left on device\); make room"):
+    words = r"no space left on device\); make room"
+    with pytest.raises(MachineError, match=words) as found:
         solved(random_tables(5, num_orders=400), memory_gb=0.000002)
+    assert found.value.exit_code == 1
+
+
+def test_files_are_where_tmpdir_says_and_nowhere_else(monkeypatch, tmp_path):
+    """Python would go on to /tmp where the folder is full, or none; that is refused."""
+    tables, real, seen = random_tables(5, num_orders=400), tempfile.TemporaryFile, []
+
+    def watched(**given):
+        seen.append(given["dir"])
+        return real(**given)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", watched)
+    monkeypatch.setattr(mapped_orders, "_BYTES_EACH", 1)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    solved(tables, memory_gb=0.000002)
+    assert {*seen} == {str(tmp_path)}
+    (tmp_path / "file").touch()
+    for none in tmp_path / "none", tmp_path / "file":
+        monkeypatch.setenv("TMPDIR", str(none))
+        with pytest.raises(ConfigError, match=f"TMPDIR: {none} is no folder, and .*"):
+            solved(tables, memory_gb=1)
+    assert solved(tables).certificate.is_optimal
 
 
 def test_a_packing_night_beyond_the_limit_is_refused():

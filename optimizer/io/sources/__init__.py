@@ -18,6 +18,8 @@ from optimizer.errors import (
     OptimizerError,
     PublishError,
     is_failure,
+    is_of_memory,
+    lack_of_memory,
 )
 from optimizer.extras import import_extra
 from optimizer.io.sources.faults import reason_of
@@ -85,6 +87,8 @@ def read_faults(address: Address, secrets: tuple[str, ...]) -> Iterator[None]:
         When it will not: no such table, no permission, a wrong query.
     PublishError
         When the local disk refuses the copy.
+    MachineError
+        When there is not enough memory.
     """
     try:
         yield
@@ -93,6 +97,8 @@ def read_faults(address: Address, secrets: tuple[str, ...]) -> Iterator[None]:
     except BaseException as error:
         if not is_failure(error):
             raise
+        if is_of_memory(error):
+            raise lack_of_memory(address.label) from None
         reason = reason_of(error, secrets)
         if getattr(error, "errno", None) in _DISK:
             raise PublishError(
