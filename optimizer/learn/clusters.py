@@ -88,7 +88,7 @@ def widening(
         return 1.0
     seen = float(sums @ sums) * len(sums) / (len(sums) - 1) / information
     fewer = min(len(np.unique(cluster[side])) for side in (is_premium, ~is_premium))
-    return max(1.0, seen * _student(fewer) ** 2)
+    return max(1.0, seen * student(fewer) ** 2)
 
 
 def cluster_sums(
@@ -108,8 +108,15 @@ def cluster_sums(
     return np.bincount(place, weights=parts).astype(np.float64)
 
 
-def _student(num_draws: int) -> float:
-    """How much wider an interval is for so few draws."""
+def student(num_draws: int) -> float:
+    """
+    How much wider an interval is for so few draws.
+
+    Examples
+    --------
+    >>> [round(student(number), 2) for number in (2, 7, 60)]
+    [6.48, 1.25, 1.02]
+    """
     stats = import_extra("scipy.stats", needed_by=LEARNING)
     wide = stats.t.ppf(_TAIL, max(num_draws - 1, 1))
     return float(wide / stats.norm.ppf(_TAIL))

@@ -15,8 +15,10 @@ it. Both are of the plans that the same night could have had: :math:`R_g` estima
 :math:`\sum e_i \tau_i`, with the harm :math:`\tau_i` that premium avoids, which is
 what these plans avoid on average. Where savings were drawn, :math:`s_i` is therefore
 the mean of the model: what one draw says of parcels that it did not choose was promised
-by nobody. A night or a carrier alone has few parcels, so beside the measured sum stands
-the one shrunk to the ratio of all by empirical Bayes.
+by nobody. The interval is one of rare events (:mod:`optimizer.learn.rare_sums`); where
+the propensities let expect fewer than five parcels of either service there is none. A
+night or a carrier alone has few parcels, so beside the measured sum stands the one
+shrunk to the ratio of all by empirical Bayes.
 
 References
 ----------
@@ -27,7 +29,6 @@ Trials 7, 177-188.
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,10 +37,11 @@ from optimizer.build.costs import costs_of
 from optimizer.build.learned_model import Account, Realised
 from optimizer.config import policy_on
 from optimizer.contracts.warnings import warn
-from optimizer.learn.clusters import cluster_sums
+from optimizer.learn.clusters import cluster_sums, student
 from optimizer.learn.effect import scores
 from optimizer.learn.overlap import drawn_together
-from optimizer.learn.risk import harm_costs_cny
+from optimizer.learn.rare_sums import RareHarms, reach
+from optimizer.learn.risk import OUTCOME_OF, harm_costs_cny
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -53,7 +55,6 @@ if TYPE_CHECKING:
     from optimizer.learn.overlap import Comparable
     from optimizer.learn.risk import CrossFit
 
-_Z = NormalDist().inv_cdf(0.975)
 _MICRO = 1_000_000
 #: Groups of the ledger: all together, and each night and carrier.
 GROUPS = (None, "date", "carrier_id")
@@ -85,7 +86,8 @@ def ledger(
         By ``by`` and ``group``: ``num_parcels``, ``num_premium``, ``promised_cny``,
         ``realised_cny`` with ``low`` and ``high``, ``shrunk_cny``, and ``ratio``,
         promised over realised, with ``ratio_low`` and ``ratio_high`` (``None`` where
-        nothing bounds it).
+        nothing bounds it; ends are ``None`` where propensities let expect too few
+        parcels of either service).
     """
     frame = data.frame
     # Parcels explored blindly were chosen for no saving.
@@ -98,7 +100,8 @@ def ledger(
         return []
     promised = saving.fill_null(0.0).to_numpy() + _fees(data, config)
     realised, variance = _realised(data, fits, config)
-    chance = data.propensity
+    harms, chance = _harms(data, fits, config), data.propensity
+    wider = _wider(harms, drawn_together(frame, config))
     whole = chance * promised, chance * realised, chance**2 * variance
     found: list[dict[str, Any]] = []
     for by in GROUPS:
@@ -115,7 +118,8 @@ def ledger(
                     "num_parcels": int(mask.sum()),
                     "num_premium": int(frame["is_premium"].to_numpy()[mask].sum()),
                 }
-                | _row(float(row[0]), float(row[1]), float(row[2]), likely)
+                | _row(float(row[0]), float(row[1]), harms.where(mask), wider)
+                | {"shrunk_cny": likely}
             )
     return found
 
@@ -163,15 +167,35 @@ def _realised(
         gain += cost[harm] * drawn.score
         variance += cost[harm] ** 2 * drawn.variance
         guess += cost[harm] * (fits[harm].standard - fits[harm].premium)
-    # A parcel that complains also comes back more often: as much as the rows show.
+    # A parcel that complains also comes back more often: as much as the rows show, and
+    # no less than predictions say of rows to which nothing happened.
     left = gain - guess
-    observed = float((left**2).sum() / variance.sum())
-    cluster = drawn_together(data.frame, config)
-    if cluster is not None:
-        parts = data.propensity * left
-        sums = cluster_sums(parts, cluster)
-        observed *= max(1.0, float((sums**2).sum() / (parts**2).sum()))
+    observed = max(1.0, float((left**2).sum() / variance.sum()))
     return gain, variance * observed
+
+
+def _harms(data: Comparable, fits: Mapping[str, CrossFit], config: Config) -> RareHarms:
+    """What happened and what was predicted, in CNY."""
+    cost = harm_costs_cny(config)
+    is_premium = data.frame["is_premium"].to_numpy()
+    seen, predicted = np.zeros(len(data.frame)), np.zeros(len(data.frame))
+    for harm, fit in fits.items():
+        seen += cost[harm] * data.frame[OUTCOME_OF[harm]].to_numpy()
+        predicted += cost[harm] * np.where(is_premium, fit.premium, fit.standard)
+    most = float(sum(cost[harm] for harm in fits))
+    return RareHarms(seen, predicted, is_premium, data.propensity, most)
+
+
+def _wider(harms: RareHarms, cluster: NDArray[np.int64] | None) -> float:
+    """By how much parcels that were drawn together widen an interval."""
+    if cluster is None:
+        return 1.0
+    square = float(harms.left @ harms.left)
+    sums = cluster_sums(harms.left, cluster)
+    seen = float(sums @ sums) / square if square else 1.0
+    sides = (harms.is_premium, ~harms.is_premium)
+    fewer = min(len(np.unique(cluster[side])) for side in sides)
+    return max(1.0, seen) ** 0.5 * student(fewer)
 
 
 def _shrunk(
@@ -193,20 +217,21 @@ def _shrunk(
 
 
 def _row(
-    promised: float, realised: float, variance: float, shrunk: float
+    promised: float, realised: float, harms: RareHarms, wider: float
 ) -> dict[str, float | None]:
-    half = _Z * variance**0.5
-    low, high = realised - half, realised + half
+    low = high = None
+    if harms.is_enough:
+        below, above = reach(harms)
+        low, high = realised - wider * below, realised + wider * above
 
-    def over(value: float) -> float | None:
-        return promised / value if value > 0 else None
+    def over(value: float | None) -> float | None:
+        return promised / value if value is not None and value > 0 else None
 
     return {
         "promised_cny": promised,
         "realised_cny": realised,
         "low": low,
         "high": high,
-        "shrunk_cny": shrunk,
         "ratio": over(realised),
         "ratio_low": over(high),
         "ratio_high": over(low),
@@ -225,17 +250,19 @@ def kept_accounts(found: list[dict[str, Any]]) -> Realised | None:
     Returns
     -------
     Realised or None
-        ``None`` where nobody can say, or the interval of all has no end.
+        ``None`` where nobody can say, or all are too few for an interval. Nights and
+        carriers that are too few for one are not kept.
     """
-    if not found or not all(math.isfinite(found[0][name]) for name in _AMOUNTS):
+    told = [row for row in found if row["low"] is not None]
+    if not told or not all(math.isfinite(told[0][name]) for name in _AMOUNTS):
         return None
-    nights = [row for row in found if row["by"] == "date"]
-    carriers = [row for row in found if row["by"] == "carrier_id"]
+    nights = [row for row in told if row["by"] == "date"]
+    carriers = [row for row in told if row["by"] == "carrier_id"]
     most = sorted(carriers, key=lambda row: (-row["promised_cny"], row["group"]))
     named = {row["group"] for row in most[:NUM_CARRIERS]}
     return Realised(
         num_parcels=found[0]["num_parcels"],
-        num_nights=len(nights),
+        num_nights=sum(row["by"] == "date" for row in found),
         by_night=[_account(row) for row in nights[-NUM_NIGHTS:]],
         by_carrier=[_account(row) for row in carriers if row["group"] in named],
         **_amounts(found[0]),
@@ -258,6 +285,8 @@ def _amounts(row: Mapping[str, Any]) -> dict[str, float]:
 def broken_promises(found: list[dict[str, Any]]) -> Iterator[CodedWarning]:
     """Say where all nights together realised less, or more, than they promised."""
     for row in found[:1]:
+        if row["low"] is None:
+            continue
         if not row["low"] <= row["promised_cny"] <= row["high"]:
             yield warn(
                 "PROMISED_IS_NOT_REALISED",

@@ -269,7 +269,7 @@ def _ledger(found: Found, say: Say, _: Language) -> Section:
                 _count(row["num_parcels"]),
                 f"{row['promised_cny']:,.2f}",
                 f"{row['realised_cny']:,.2f}",
-                f"{row['low']:,.2f} … {row['high']:,.2f}",
+                _between(row["low"], row["high"]),
                 f"{row['shrunk_cny']:,.2f}",
                 _ratio(row["ratio"]),
                 f"{_ratio(row['ratio_low'])} … {_ratio(row['ratio_high'])}",
@@ -278,6 +278,11 @@ def _ledger(found: Found, say: Say, _: Language) -> Section:
         ),
         notes=tuple(notes),
     )
+
+
+def _between(low: float | None, high: float | None) -> str:
+    """Ends of an interval; parcels that are too few for one have none."""
+    return "–" if low is None or high is None else f"{low:,.2f} … {high:,.2f}"
 
 
 def _rules(found: Found, say: Say, _: Language) -> Section | None:

@@ -313,7 +313,7 @@ def accounts(table: pl.DataFrame) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 def test_the_ledger_of_honest_plans_holds_their_promise():
-    """Of 100 histories whose promises are true, 90 and more intervals hold them."""
+    """Of 100 histories whose promises are true, 94 and more intervals hold them."""
     held, shrunk, measured = 0, [], []
     for seed in range(100):
         whole, *rest = accounts(promising(100 + seed, 1.0, 1_000))
@@ -321,7 +321,7 @@ def test_the_ledger_of_honest_plans_holds_their_promise():
         nights = [row for row in rest if row["by"] == "date"]
         shrunk += [row["shrunk_cny"] - row["promised_cny"] for row in nights]
         measured += [row["realised_cny"] - row["promised_cny"] for row in nights]
-    assert 90 <= held <= 99
+    assert held >= 94
     # Where nights do not differ, the shrunk sums are much nearer to the truth.
     assert np.std(shrunk) < 0.6 * np.std(measured)
 

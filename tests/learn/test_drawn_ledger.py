@@ -79,7 +79,7 @@ def test_a_drawn_night_promises_its_propensities_times_its_means():
 def test_the_ledger_of_drawn_nights_holds_what_their_means_promise():
     """
     Of 60 histories whose means are true, 52 and more intervals hold the promise; the
-    drawn savings, each night's off by its own draw, are held by fewer than 30.
+    drawn savings, each night's off by its own draw, are held by fewer than 40.
     """
     held = {"mean": 0, "drawn": 0}
     for seed in range(60):
@@ -89,7 +89,7 @@ def test_the_ledger_of_drawn_nights_holds_what_their_means_promise():
         drawn = float((table["saving_cny"] + FEE).sum()) / 2
         held["drawn"] += whole["low"] <= drawn <= whole["high"]
     assert held["mean"] >= 52
-    assert held["drawn"] < 30
+    assert held["drawn"] < 40
 
 
 def test_drawn_nights_without_their_means_are_in_no_ledger():
