@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -35,20 +36,33 @@ def load_config(path: str | PathLike[str]) -> Config:
     ConfigError
         With a line ``file:line: key: what is wrong`` for every wrong key.
     """
+    return _made_of(*_read(path))
+
+
+def _read(path: str | PathLike[str]) -> tuple[str, bytes]:
+    """The name of a file, for messages, and its bytes."""
     name = str(path)
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ConfigError(f"{name}: is not UTF-8 text; save it as UTF-8") from None
+        return name, Path(path).read_bytes()
     except OSError as error:
         reason = (error.strerror or "cannot be read").lower()
         raise ConfigError(f"{name}: {reason}; check the path of --config") from None
     except ValueError:
         raise ConfigError(f"{name!r}: is no path; check the path of --config") from None
+
+
+def _made_of(name: str, content: bytes) -> Config:
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{name}: is not UTF-8 text; save it as UTF-8") from None
     data, lines = read_yaml(text, name)
     return _validate(data, name, lines)
 
 
+#: Configurations of files, by name and bytes, which are all that they are made from: an
+#: address gets its ``${NAME}`` and a relative path its folder when it is opened.
+_of_file = lru_cache(8)(_made_of)
 #: Configurations of mappings, by their text: who calls in a loop gives the same again.
 _MADE: dict[str, Config] = {}
 _MOST_MADE = 16
@@ -73,6 +87,9 @@ def as_config(config: Config | Mapping[str, Any] | str | PathLike[str]) -> Confi
     """
     Make a configuration from a path or a mapping; a ``Config`` is returned unchanged.
 
+    Of a file with the same bytes, and of an equal mapping, it is the one that was made
+    before: nobody may change it.
+
     Raises
     ------
     ConfigError
@@ -88,7 +105,7 @@ def as_config(config: Config | Mapping[str, Any] | str | PathLike[str]) -> Confi
             "yaml.safe_load makes of it"
         )
     if isinstance(config, str | Path) or hasattr(config, "__fspath__"):
-        return load_config(config)
+        return _of_file(*_read(config))
     kind = type(config).__name__
     raise ConfigError(f"config must be a Config, a mapping or a path, got {kind}")
 

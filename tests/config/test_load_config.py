@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import datetime as dt
 import json
+import os
 import re
 from decimal import Decimal
 from pathlib import Path
@@ -326,3 +327,34 @@ def test_the_record_of_a_configuration_reads_back_as_itself() -> None:
 
     assert as_config(record) == config
     assert record["policy"][0]["cap"]["rate"] == "0.03"
+
+
+def test_a_file_that_has_not_changed_is_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its bytes, not its times; each name has its own, and the environment none."""
+    path, other = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    given = LEAST | {"state": {"url": "postgresql://${HOST}/state"}}
+    text = json.dumps(given | {"timezone": "UTC"})
+    for each in path, other:
+        each.write_text(text, encoding="utf-8")
+    monkeypatch.setenv("HOST", "one")
+    made = as_config(path)
+    monkeypatch.setenv("HOST", "two")
+    assert as_config(str(path)) is made
+    assert "${HOST}" in str(made.state)
+    assert [as_config(each).origin.name for each in (path, other)] == [
+        *(str(path), str(other))
+    ]
+
+    before = path.stat()
+    path.write_text(text.replace('"UTC"', '"GMT"'), encoding="utf-8")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert as_config(path).timezone == "GMT"
+    for _ in range(2):
+        path.write_text("{", encoding="utf-8")
+        with pytest.raises(ConfigError, match="YAML"):
+            as_config(path)
+    path.write_text(text, encoding="utf-8")
+    assert as_config(path) is made
+    assert load_config(path) is not made, "who loads it has one of his own"
