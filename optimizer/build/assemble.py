@@ -23,6 +23,7 @@ from optimizer.build.checks import (
     refuse_to_hold,
     warn_heavy,
     warn_idle,
+    warn_low_limit,
     warn_uncovered,
     warn_unknown,
     warn_unnamed,
@@ -430,4 +431,5 @@ def find_warnings(
     unknown = warn_unknown(coder.carriers.ids, coder.roster)
     looked_at = coder.looked_at.ids
     changed = warn_changed({} if looked_at is None else {"order_id": looked_at})
-    return [*found, *index.warnings, *unknown, *changed]
+    low = warn_low_limit(config)
+    return [*found, *index.warnings, *unknown, *changed, *low]

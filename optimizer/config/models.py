@@ -373,7 +373,8 @@ class Solver(ConfigModel):
     memory_gb: Positive | None = Field(
         None,
         description="Memory for a night's arrays, about; what is more is kept in "
-        "files in TMPDIR and solved in blocks. Left out: any. Same answer always.",
+        "files in TMPDIR and solved in blocks. Libraries and the rows at hand take up "
+        "to 1 GB of any night: less is warned of. Left out: any. Same answer always.",
     )
 
     @model_validator(mode="after")

@@ -305,6 +305,13 @@ _NIGHT: dict[str, WarningKind] = {
         "solver.keep_previous is not used: it decides between equal optima of network "
         "nights alone"
     ),
+    "MEMORY_LIMIT_LOW": _about(
+        "solver.memory_gb is {limit}, less than the {least} GB that libraries and the "
+        "rows at hand may take of any night: orders beyond it go into files, but the "
+        "process may take more memory than it says; give {least} or more",
+        limit="text",
+        least="text",
+    ),
     "MODEL_BEFORE_RULES": _about(
         "new rules are in force since {rules_since}, and the model was learned from "
         "nights until {last_night}: what it says may not hold any more; learn it again",

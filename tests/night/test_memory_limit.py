@@ -57,6 +57,18 @@ def test_within_the_limit_nothing_goes_to_the_disk(monkeypatch):
     assert solved(tables, memory_gb=1).certificate == solved(tables).certificate
 
 
+@pytest.mark.parametrize(
+    ("limit", "is_low"), [(0.05, True), ("0.99", True), (1, False)]
+)
+def test_a_limit_below_what_the_process_takes_is_warned_of(limit, is_low):
+    """Whatever the night: libraries and the rows at hand are not in files."""
+    found = solved(random_tables(5, num_orders=40), memory_gb=limit)
+    told = [w for w in found.warnings if w.code == "MEMORY_LIMIT_LOW"]
+    assert bool(told) == is_low
+    if is_low:
+        assert f"memory_gb is {limit}, less than the 1 GB that" in str(told[0])
+
+
 def test_a_limit_that_is_too_small_is_refused():
     """It would be a block for less than an order; the message says what is enough."""
     tables = random_tables(5, num_orders=100)
