@@ -18,9 +18,9 @@ these are installed.
 
 from __future__ import annotations
 
+import argparse
 import datetime as dt
 import json
-import sys
 import time
 from importlib import import_module
 from typing import Any
@@ -32,7 +32,7 @@ START = dt.date(2026, 11, 1)
 NUM_NIGHTS, NUM_ROWS = 30, 6_000
 
 
-def delays(histories: str = "500") -> dict[str, Any]:
+def delays(histories: int = 500) -> dict[str, Any]:
     """Share of histories whose 95 % interval leaves the true effect, 0, out."""
     from optimizer.learn.history import read_history
     from optimizer.learn.window import Window
@@ -41,14 +41,14 @@ def delays(histories: str = "500") -> dict[str, Any]:
     stated = {"maturity_days": {"complaint": 16}}
     ways = {"stated": _config(learning=stated), "learned": _config()}
     found = dict.fromkeys(("all rows", *ways), 0)
-    for seed in range(int(histories)):
+    for seed in range(histories):
         table = _delayed(seed)
         found["all rows"] += _is_reported(table)
         for name, config in ways.items():
             past = read_history(table, config, Window(as_of))
             found[name] += _is_reported(past.ripe("complaint"))
-    return {"histories": int(histories)} | {
-        name: count / int(histories) for name, count in found.items()
+    return {"histories": histories} | {
+        name: count / histories for name, count in found.items()
     }
 
 
@@ -118,7 +118,7 @@ def _config(**more: Any) -> Any:
     return as_config(base | more)
 
 
-def coverage(trials: str = "1000") -> dict[str, Any]:
+def coverage(trials: int = 1_000) -> dict[str, Any]:
     """Share of 95 % intervals that hold the truth, by trial and method."""
     from optimizer.learn.estimators import METHODS, Sample, estimate_all
 
@@ -130,11 +130,11 @@ def coverage(trials: str = "1000") -> dict[str, Any]:
         "2 %, a twentieth kept back": ((1, 49), 0.5, (0.95,), 2_000),
         "three propensities": ((2, 6), 0.5, (0.1, 0.5, 0.9), 600),
     }
-    found: dict[str, Any] = {"trials": int(trials)}
+    found: dict[str, Any] = {"trials": trials}
     for name, (shape, effect, chances, size) in cases.items():
         rng, hits = np.random.default_rng(7), dict.fromkeys(METHODS, 0)
         truth = effect * shape[0] / sum(shape)
-        for _ in range(int(trials)):
+        for _ in range(trials):
             risk, chance = rng.beta(*shape, size), rng.choice(chances, size)
             is_premium = rng.random(size) < chance
             happened = rng.random(size) < risk * np.where(is_premium, 1 - effect, 1)
@@ -143,16 +143,16 @@ def coverage(trials: str = "1000") -> dict[str, Any]:
             sample = Sample(happened.astype(float), is_premium, chance, guess, left)
             for method, one in estimate_all(sample).items():
                 hits[method] += one.low <= truth <= one.high
-        found[name] = {method: count / int(trials) for method, count in hits.items()}
+        found[name] = {method: count / trials for method, count in hits.items()}
     return found
 
 
-def looks(histories: str = "500") -> dict[str, Any]:
+def looks(histories: int = 500) -> dict[str, Any]:
     """Share of histories without an effect that show one on any of 30 nights."""
     from optimizer.learn.estimators import METHODS, Sample, estimate_all
 
     single, always = dict.fromkeys(METHODS, 0), dict.fromkeys(METHODS, 0)
-    for seed in range(int(histories)):
+    for seed in range(histories):
         rng = np.random.default_rng(seed)
         risk = rng.beta(2, 8, NUM_ROWS)
         happened = (rng.random(NUM_ROWS) < risk).astype(float)
@@ -168,9 +168,9 @@ def looks(histories: str = "500") -> dict[str, Any]:
             single[name] += any(not e.low <= 0 <= e.high for e in own)
             always[name] += any(not e.low_always <= 0 <= e.high_always for e in own)
     return {
-        "histories": int(histories),
-        "single": {name: count / int(histories) for name, count in single.items()},
-        "all looks": {name: count / int(histories) for name, count in always.items()},
+        "histories": histories,
+        "single": {name: count / histories for name, count in single.items()},
+        "all looks": {name: count / histories for name, count in always.items()},
     }
 
 
@@ -248,11 +248,25 @@ def _doubleml(sample: Any) -> dict[str, Any]:
     return {"DoubleML": float(-model.coef[0]), "its error": float(model.se[0])}
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Run what the command line names, and print it with its seconds."""
+    counted = {"delays": delays, "coverage": coverage, "looks": looks}
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks.evaluation",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("what", choices=[*counted, "peers"])
+    parser.add_argument("number", nargs="?", type=int, help="of histories or trials")
+    given = parser.parse_args(words)
+    if given.what == "peers" and given.number is not None:
+        parser.error(f"peers takes nothing more, got {given.number}")
     start = time.perf_counter()
-    commands = {"delays": delays, "coverage": coverage, "looks": looks, "peers": peers}
-    found = commands[sys.argv[1]](*sys.argv[2:])
+    if given.what == "peers":
+        found = peers()
+    else:
+        number = () if given.number is None else (given.number,)
+        found = counted[given.what](*number)
     print(json.dumps(found | {"seconds": round(time.perf_counter() - start)}, indent=2))
 
 

@@ -64,6 +64,8 @@ def main(words: list[str]) -> None:
     parser.add_argument("--file", type=Path, default=Path("hillstrom.jsonl"))
     parser.add_argument("--resume", action="store_true", help="leave out what is there")
     given = parser.parse_args(words)
+    if not given.data.is_file():
+        parser.error(f"{given.data}: no such file")
     if given.file.exists() and not given.resume:
         sys.exit(f"{given.file}: is there already; give --resume, or another --file")
     names = given.methods.split(",") if given.methods else list(METHODS)

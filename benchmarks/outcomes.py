@@ -19,9 +19,9 @@ that are kept beside it in ``worlds.jsonl``, ``larger.jsonl``, ``drifting.jsonl`
 
 from __future__ import annotations
 
+import argparse
 import datetime as dt
 import json
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -297,22 +297,32 @@ def write_page() -> None:
     PAGE.write_text(page(PAGE.read_text("utf-8")), "utf-8")
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Run what the command line names, and print it with its seconds."""
     apart = {
         "worlds": worlds.main,
         "intervals": intervals.main,
         "hillstrom": hillstrom.main,
     }
-    if sys.argv[1] in apart:
-        apart[sys.argv[1]](sys.argv[2:])
+    commands = {"coverage": coverage, "loop": loop}
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks.outcomes",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("what", choices=[*apart, *commands, "page"])
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help="WHAT --help tells")
+    given = parser.parse_args(words)
+    if given.what in apart:
+        apart[given.what](given.rest)
         return
-    if sys.argv[1] == "page":
+    if given.rest:
+        parser.error(f"{given.what} takes nothing more, got {' '.join(given.rest)}")
+    if given.what == "page":
         write_page()
         return
     start = time.perf_counter()
-    commands = {"coverage": coverage, "loop": loop}
-    found = commands[sys.argv[1]](*sys.argv[2:])
+    found = commands[given.what]()
     print(json.dumps(found | {"seconds": round(time.perf_counter() - start)}, indent=2))
 
 

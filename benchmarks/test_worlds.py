@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from benchmarks import (
+    evaluation,
     hillstrom,
     intervals,
     outcomes,
@@ -339,3 +340,24 @@ def test_the_page_is_of_the_repetitions_that_are_kept():
     for path in (outcomes.HERE / f"{name}.jsonl" for name in outcomes.TABLES):
         lines = path.read_text("utf-8").splitlines()
         assert len(worlds.read_records([path])) == len(lines) > 0
+
+
+@pytest.mark.parametrize("main", [outcomes.main, evaluation.main])
+def test_a_command_line_is_helped_or_refused(main, capsys):
+    """Help, no word at all, a word too many, an unknown one: no traceback."""
+    for words, code in ((["--help"], 0), ([], 2), (["peers", "1"], 2), (["x"], 2)):
+        with pytest.raises(SystemExit) as left:
+            main(words)
+        assert left.value.code == code
+    assert "usage" in capsys.readouterr().out
+
+
+def test_an_unknown_world_is_refused_with_the_nearest(tmp_path: Path):
+    """Of both commands that go over worlds; settings that are no JSON, too."""
+    for what in ("worlds", "intervals"):
+        with pytest.raises(SystemExit, match="no 'nul'; did you mean null"):
+            outcomes.main([what, "--world", "nul", "--file", str(tmp_path / "none")])
+    with pytest.raises(SystemExit):
+        outcomes.main(["worlds", "--settings", "{"])
+    with pytest.raises(SystemExit):
+        outcomes.main(["hillstrom", str(tmp_path / "none.parquet")])

@@ -70,11 +70,13 @@ def main(words: list[str]) -> None:
     parser.add_argument("--orders", type=int, default=NUM_ORDERS)
     parser.add_argument("--merchants", type=int, default=NUM_MERCHANTS)
     parser.add_argument("--explore", choices=WAYS, help="how nights explore")
-    parser.add_argument("--settings", default="{}", help="JSON of the configuration")
+    parser.add_argument(
+        "--settings", type=json.loads, default={}, help="JSON of the configuration"
+    )
     parser.add_argument("--days", type=int, help="the last days that are learned from")
     given = parser.parse_args(words)
     sizes = {"num_orders": given.orders, "num_merchants": given.merchants}
-    settings = explored(SETTINGS | json.loads(given.settings), given.explore)
+    settings = explored(SETTINGS | given.settings, given.explore)
     run_missing(
         given,
         lambda name, seed: repetition(
@@ -102,11 +104,15 @@ def run_missing(
     given: argparse.Namespace, repetition: Callable[[str, int], dict[str, Any]]
 ) -> None:
     """Run what is not in the file yet, each seed on all worlds, and append it."""
+    from optimizer.errors import ConfigError
     from optimizer.simulate.laws import WORLDS, find_law
 
     names = list(WORLDS) if given.world == "all" else given.world.split(",")
-    for name in names:
-        find_law(name)
+    try:
+        for name in names:
+            find_law(name)
+    except ConfigError as error:
+        sys.exit(f"--{error}")
     if given.file.exists() and not given.resume:
         sys.exit(f"{given.file}: is there already; give --resume, or another --file")
     done = {(row["world"], row["seed"]) for row in read_records([given.file])}

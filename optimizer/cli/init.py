@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -15,6 +16,7 @@ from optimizer.cli.init_words import (
     FEE,
     RETURN_COST,
     RETURN_PROB,
+    SHOP,
     Begun,
     lines_of,
     result_of,
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from optimizer.recognize.propose import Choice, Proposal
     from optimizer.recognize.sample import Sample
+    from optimizer.recognize.write import Terms
 
 
 def init(
@@ -83,11 +86,13 @@ def init(
         typer.Option("--fee", metavar="NUMBER", help="Fee of a premium parcel, CNY."),
     ] = FEE,
     shop: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--shop", metavar="NAME", help="The merchant, where no column names one."
+            "--shop",
+            metavar="NAME",
+            help=f"The merchant, where no column names one: {SHOP}.",
         ),
-    ] = "my-shop",
+    ] = None,
     slots: Annotated[
         int | None,
         typer.Option(
@@ -98,27 +103,30 @@ def init(
         ),
     ] = None,
     effect: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--effect",
             metavar="NUMBER",
-            help="Share of the harm that premium removes, stated.",
+            help="Share of the harm that premium removes, stated where orders have no "
+            f"probabilities: {EFFECT}.",
         ),
-    ] = EFFECT,
+    ] = None,
     complaint_prob: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--complaint-prob",
             metavar="NUMBER",
-            help="Complaints a parcel, where there is no history.",
+            help=f"Complaints a parcel, where no history has them: {COMPLAINT_PROB}.",
         ),
-    ] = COMPLAINT_PROB,
+    ] = None,
     return_prob: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--return-prob", metavar="NUMBER", help="Logistics returns, likewise."
+            "--return-prob",
+            metavar="NUMBER",
+            help=f"Logistics returns, likewise: {RETURN_PROB}.",
         ),
-    ] = RETURN_PROB,
+    ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace files of an earlier init.")
     ] = False,
@@ -127,6 +135,16 @@ def init(
     """Begin: recognise your exports, and write a configuration that reads them."""
     from optimizer.recognize.write import Terms, written
 
+    _refuse_no_numbers(
+        {
+            "--complaint-cost": complaint_cost,
+            "--return-cost": return_cost,
+            "--fee": fee,
+            "--effect": effect,
+            "--complaint-prob": complaint_prob,
+            "--return-prob": return_prob,
+        }
+    )
     told = Told(
         _pairs("--column", column or (), "order_id=订单号"),
         _carriers(_pairs("--carrier", carrier or (), "中通大件=zhongtong")),
@@ -137,12 +155,21 @@ def init(
         complaint_cost_cny=complaint_cost,
         return_cost_cny=return_cost or _usual_return_cost(proposals),
         fee_cny=fee,
-        shop=shop,
+        shop=shop or SHOP,
         slots=slots,
-        effect=effect,
-        complaint_prob=complaint_prob,
-        return_prob=return_prob,
+        effect=effect or EFFECT,
+        complaint_prob=complaint_prob or COMPLAINT_PROB,
+        return_prob=return_prob or RETURN_PROB,
     )
+    given = {
+        "shop": shop,
+        "slots": slots,
+        "effect": effect,
+        "complaint_prob": complaint_prob,
+        "return_prob": return_prob,
+    }
+    named = [name for name, one in given.items() if one is not None]
+    _refuse_idle(named, proposals, terms)
     files = written(proposals, terms, out)
     _check(files)
     _write(files, out, replace=replace)
@@ -150,6 +177,47 @@ def init(
     is_usual = (complaint_cost, return_cost, fee) == (COMPLAINT_COST, None, FEE)
     lines = lines_of(begun, are_costs_assumed=is_usual)
     print_result(result_of(begun), "\n".join(lines), as_json)
+
+
+def _refuse_no_numbers(given: Mapping[str, str | None]) -> None:
+    """Refuse an amount or a share that is no number."""
+    for option, text in given.items():
+        if text is None:
+            continue
+        try:
+            is_number = math.isfinite(float(text))
+        except ValueError:
+            is_number = False
+        if not is_number:
+            raise ConfigError(f"{option} must be a number such as 0.3, got {text!r}")
+
+
+#: Why a term that was given would be stated nowhere.
+_IDLE = {
+    "shop": "a column of every table names the merchant",
+    "slots": "the capacity table has the slots",
+    "effect": "the orders have the probabilities of harm themselves",
+    "complaint_prob": "the tables tell how often parcels complain",
+    "return_prob": "the tables tell how often parcels come back, or a return costs "
+    "nothing",
+}
+
+
+def _refuse_idle(
+    named: Sequence[str], proposals: Mapping[str, Proposal], terms: Terms
+) -> None:
+    """Refuse terms that would change nothing, since a table says what they state."""
+    from optimizer.recognize.write import stated_terms
+
+    if "orders" not in proposals:
+        return
+    stated = stated_terms(proposals, terms)
+    for name in named:
+        if name not in stated:
+            option = f"--{name.replace('_', '-')}"
+            raise ConfigError(
+                f"{option}: would change nothing, as {_IDLE[name]}; leave it out"
+            )
 
 
 class Told(NamedTuple):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 #: What is assumed where nobody says: amounts in CNY, shares.
 COMPLAINT_COST, RETURN_COST, FEE = "30.00", "18.00", "0.80"
 EFFECT, COMPLAINT_PROB, RETURN_PROB = "0.3", "0.01", "0.02"
+SHOP = "my-shop"
 
 
 class Begun(NamedTuple):

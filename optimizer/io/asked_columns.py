@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 #: Known of every option, without being asked for.
 _KNOWN = ("carrier_id", "region_id", "outlet_id", "merchant_id")
+#: Kinds of columns that can be named as numbers, and as names.
+_KINDS = {
+    "features": ("number", "count", "money", "probability"),
+    "categories": ("id",),
+}
 
 
 def contracts(config: Config, orders: Table = ORDERS) -> dict[str, Table]:
@@ -75,13 +80,14 @@ def with_features(table: Table, config: Config) -> Table:
 
 def require_features(source: Source, config: Config) -> None:
     """
-    Refuse a table that lacks a column that learning asks for.
+    Refuse a table that lacks a column that learning asks for, or has another kind.
 
     Raises
     ------
     DataError
-        With the nearest name that the table has.
+        With the nearest name that the table has, or the key that the column belongs to.
     """
+    _refuse_other_kinds(source, config)
     for name in (*config.learning.features, *config.learning.categories):
         if name in source.columns:
             continue
@@ -91,6 +97,25 @@ def require_features(source: Source, config: Config) -> None:
         raise DataError(
             f"{source.label}: has no column {name}, and learning.features or "
             f"learning.categories names it{instead}"
+        )
+
+
+def _refuse_other_kinds(source: Source, config: Config) -> None:
+    """Refuse columns of the contract that are named as what they do not hold."""
+    learning, known = config.learning, source.table.column_names
+    asked = [("features", name) for name in learning.features]
+    asked += [("categories", name) for name in learning.categories]
+    for key, name in asked:
+        kind = source.table.column(name).kind if name in known else None
+        if kind is None or kind in _KINDS[key]:
+            continue
+        holds, instead = f"a {kind}", "take it out"
+        if kind in _KINDS["categories"]:
+            holds, instead = "text", "name it under learning.categories"
+        elif kind in _KINDS["features"]:
+            holds, instead = "a number", "name it under learning.features"
+        raise DataError(
+            f"{source.label}: learning.{key} names {name}, which is {holds}; {instead}"
         )
 
 

@@ -123,15 +123,14 @@ def _config(proposals: Mapping[str, Proposal], terms: Terms, folder: Path) -> st
         inputs["capacity"] = str(folder / SLOTS)
     if "merchants" in proposals:
         inputs["merchants"] = _input(proposals["merchants"], terms)
-    has_risk = not lacks_risks(orders)
+    has_risk, stated = not lacks_risks(orders), stated_terms(proposals, terms)
     learning: dict[str, Any] = {}
     if not has_risk:
         learning["models"] = str(folder / "models")
         learning["prior"] = {"effect": float(terms.effect), "spread": 0.5}
-        if history is None or lacking_harms(history, terms):
-            learning["prior"]["complaint_prob"] = float(terms.complaint_prob)
-            if terms.counts_returns:
-                learning["prior"]["return_prob"] = float(terms.return_prob)
+        for name in ("complaint_prob", "return_prob"):
+            if name in stated:
+                learning["prior"][name] = float(getattr(terms, name))
     if history is not None:
         learning["history"] = _input(history, terms)
     formats = sorted({f for p in proposals.values() for f in p.date_formats})
@@ -283,6 +282,22 @@ def stand_ins(proposal: Proposal, terms: Terms) -> dict[str, str]:
             f"{', '.join(proposal.sample.rows.columns)})"
         )
     return {name: able[name] for name in proposal.missing}
+
+
+def stated_terms(proposals: Mapping[str, Proposal], terms: Terms) -> set[str]:
+    """Terms that the configuration states, because no table says them."""
+    found = {"slots"} if "capacity" not in proposals else set()
+    if any("merchant_id" in one.missing for one in proposals.values()):
+        found.add("shop")
+    if not lacks_risks(proposals["orders"]):
+        return found
+    found.add("effect")
+    history = proposals.get("outcomes")
+    if history is None or lacking_harms(history, terms):
+        found.add("complaint_prob")
+        if terms.counts_returns:
+            found.add("return_prob")
+    return found
 
 
 def lacks_risks(orders: Proposal) -> bool:

@@ -84,7 +84,9 @@ def test_an_export_becomes_a_night_that_verifies(
     """Init, learn, validate, run and verify, and no table or configuration edited."""
     monkeypatch.chdir(tmp_path)
     tables = EXPORTS[name](Path())
-    asked = ("--slots", 5, "--effect", "0.15", "--yes", "--json")
+    # Odoo's export has a capacity table, which says the slots.
+    slots = () if name == "odoo" else ("--slots", 5)
+    asked = (*slots, "--effect", "0.15", "--yes", "--json")
     begun = call(monkeypatch, capsys, "init", *tables, *asked)
     assert begun.code == 0, begun.err
     told = json.loads(begun.out)
@@ -107,6 +109,9 @@ def test_an_export_becomes_a_night_that_verifies(
     decisions = pl.read_parquet(f"runs/{DAY}/decisions.parquet")
     assert len(decisions) == len(sample.take_sample(str(tables[0])).rows)
     assert decisions["is_premium"].sum() > 0
+
+
+SERVICES = ("standard", "premium")
 
 
 def text(path: Path, *lines: str, encoding: str = "utf-8") -> str:
@@ -176,6 +181,66 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
         "line 3 has not as many cells as the header",
     ),
 }
+
+
+@pytest.mark.parametrize("option", ["effect", "complaint-prob", "return-prob", "fee"])
+@pytest.mark.parametrize("text_of", ["30%", "abc", "nan", ""])
+def test_a_share_or_amount_that_is_no_number_is_refused(
+    option: str,
+    text_of: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It names the option, and nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    orders = text(Path("o.csv"), "订单号,快递,省份", "1,中通,浙江")
+    words = ("init", orders, "--yes", f"--{option}", text_of)
+    found = call(monkeypatch, capsys, *words)
+    assert found.code == 2
+    assert found.err.startswith(f"error: --{option} must be a number")
+    assert list(Path().iterdir()) == [Path("o.csv")]
+
+
+def test_what_a_table_says_is_not_stated_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """
+    A rate that a history has, a shop that a column names, slots of a capacity table, an
+    effect where orders have probabilities: each option would change nothing, and says
+    so. Without these tables each is taken.
+    """
+    monkeypatch.chdir(tmp_path)
+    orders = text(Path("o.csv"), "订单号,快递,省份,店铺", "1,中通,浙江,a")
+    past = ["2026-11-01,8,中通,浙江,a,是", "2026-11-01,9,中通,浙江,a,否"]
+    history = text(Path("h.csv"), "日期,订单号,快递,省份,店铺,是否投诉", *past)
+    slots = text(Path("c.csv"), "快递,省份,上限", "中通,浙江,5")
+    names = [f"{h}_prob_{s}" for h in ("complaint", "return") for s in SERVICES]
+    known = text(
+        Path("k.csv"),
+        ",".join(["订单号,快递,省份", *names]),
+        "1,中通,浙江" + ",0.1" * 4,
+    )
+    idle = [
+        ((orders, history), "--complaint-prob", "0.5"),
+        ((orders, history), "--complaint-prob", "0"),
+        ((orders, history), "--return-prob", "0.5"),
+        ((orders,), "--shop", "mine"),
+        ((orders, slots), "--slots", 4),
+        ((known,), "--effect", "0.2"),
+    ]
+    for number, (tables, *given) in enumerate(idle):
+        words = ("init", *tables, "--yes", "--out", f"out{number}", *given)
+        found = call(monkeypatch, capsys, *words)
+        assert (found.code, Path(f"out{number}").exists()) == (2, False), found
+        assert f"{given[0]}: would change nothing, as " in found.err
+    bare = text(Path("b.csv"), "订单号,快递,省份", "1,中通,浙江")
+    given = ["--complaint-prob", "0.05", "--return-prob", "0.04", "--effect", "0.2"]
+    words = ("init", bare, "--yes", *given, "--shop", "mine", "--slots", 4)
+    assert call(monkeypatch, capsys, *words).code == 0
+    written = Path("premium.yaml").read_text("utf-8")
+    for told in ("complaint_prob: 0.05", "return_prob: 0.04", "effect: 0.2", "mine"):
+        assert told in written
 
 
 @pytest.mark.parametrize("what", WRONG)
