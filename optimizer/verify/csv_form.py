@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING, Any
 
+from optimizer.errors import is_of_memory
 from optimizer.verify.cells import is_of_today
 from optimizer.verify.contract import columns_of
 from optimizer.verify.mapping import mappings_of, written_name
@@ -61,7 +62,9 @@ def _first_lines(path: str, encoding: str) -> list[str]:
     try:
         with pa.input_stream(path) as stream:
             start = stream.read(1 << 16)
-    except (OSError, pa.ArrowException):
+    except (OSError, pa.ArrowException) as error:
+        if is_of_memory(error):
+            raise
         return []
     name = "utf-8-sig" if encoding == "utf-8" else encoding
     return start.decode(name, "replace").splitlines()[:2]

@@ -6,9 +6,9 @@ import json
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from optimizer.errors import CertificateError
 from optimizer.verify.cells import cells_text
 from optimizer.verify.contract import Column
+from optimizer.verify.faults import stated_faults
 from optimizer.verify.given import given_table
 from optimizer.verify.mapping import mappings_of
 from optimizer.verify.reading import Reading, kind_of, raw_text
@@ -80,7 +80,7 @@ def known_parcels(record: Mapping[str, Any], day: dt.date) -> pl.DataFrame | Non
             tables = [pl.DataFrame(given_table(p, mapping, form)) for p in paths]
             whole = pl.concat(tables, how="vertical_relaxed")
             engine.register("deliveries_arrow", whole.to_arrow())
-        try:
+        with stated_faults("the deliveries table cannot be read"):
             engine.execute(cells_text(config) + raw_text("deliveries", reading))
             found = engine.sql(
                 "SELECT order_id, lower(bare(status)) AS status FROM deliveries_raw "
@@ -88,8 +88,3 @@ def known_parcels(record: Mapping[str, Any], day: dt.date) -> pl.DataFrame | Non
                 params=[day],
             )
             return pl.DataFrame(found.to_arrow_table())
-        except duckdb.Error as error:
-            reason = " ".join(str(error).split())[:200]
-            raise CertificateError(
-                f"the deliveries table cannot be read ({reason})"
-            ) from None

@@ -11,9 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from optimizer.errors import CertificateError, is_of_memory
 from optimizer.io.kept_inputs import found_model
 from optimizer.verify.audit import check_names, statement
+from optimizer.verify.faults import stated_faults
 from optimizer.verify.given import given_table
 from optimizer.verify.mapping import mappings_of
 from optimizer.verify.reading import kind_of
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 OLDEST = (1, 4)
 #: Rows of a check that are named.
 NUM_NAMED = 3
+_NOT_STATED = "the night cannot be stated from its files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,16 +176,11 @@ def _give_arrow(
             continue
         paths = [file["path"] for file in used["files"]]
         paths = (inputs or {}).get(name, paths)
-        try:
+        what = f"input {paths[0]} cannot be read as the record says"
+        with stated_faults(what, OSError, UnicodeError, MemoryError, pa.ArrowException):
             tables = [
                 given_table(path, mapping, used.get("read_as", {})) for path in paths
             ]
-        except (OSError, UnicodeError, pa.ArrowException) as error:
-            if is_of_memory(error):  # the file may be as sound as any
-                raise
-            raise CertificateError(
-                f"input {paths[0]} cannot be read as the record says"
-            ) from None
         known = [_known_types(table) for table in tables]
         whole = pa.concat_tables(known, promote_options="permissive")
         engine.register(f"{name}_arrow", whole)
@@ -213,16 +209,9 @@ def _known_types(table: pa.Table) -> pa.Table:
 
 
 def _run(engine: duckdb.DuckDBPyConnection, text: str) -> None:
-    import duckdb
-
-    try:
+    with stated_faults(_NOT_STATED):
         for parsed in _parsed(text):
             engine.execute(parsed)
-    except duckdb.Error as error:
-        reason = " ".join(str(error).split())[:300]
-        raise CertificateError(
-            f"the night cannot be stated from its files ({reason})"
-        ) from None
 
 
 @lru_cache(maxsize=128)
@@ -241,15 +230,8 @@ def _beside(
     engine: duckdb.DuckDBPyConnection, part: str, record: Mapping[str, Any]
 ) -> list[Finding]:
     """Run the code that belongs after a part of the SQL."""
-    import duckdb
-
-    try:
+    with stated_faults(_NOT_STATED):
         return _code_of(engine, part, record)
-    except duckdb.Error as error:
-        reason = " ".join(str(error).split())[:300]
-        raise CertificateError(
-            f"the night cannot be stated from its files ({reason})"
-        ) from None
 
 
 def _code_of(

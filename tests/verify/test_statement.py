@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shutil
@@ -12,9 +13,10 @@ import duckdb
 import polars as pl
 import pytest
 
-from optimizer.errors import CertificateError
+from optimizer.errors import CertificateError, MachineError, OptimizerError
 from optimizer.verify.audit import audit_text, check_names, statement
 from optimizer.verify.engine import state_again
+from optimizer.verify.faults import stated_faults
 from optimizer.verify.night import not_stated, verify_night
 from tests.support.night_variants import VARIANTS, Tables, Variant, settings, simulated
 from tests.support.published_nights import publish, record_of
@@ -409,3 +411,28 @@ def test_a_table_that_nothing_states_is_named() -> None:
         patch.setattr("optimizer.verify.night.audit_text", lambda _: text)
         (said,) = not_stated(record)
     assert said.startswith("lane_days.parquet: is as it was published")
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected", "words"),
+    [
+        (duckdb.OutOfMemoryException("x"), MachineError, "not enough memory to state"),
+        (MemoryError(), MachineError, "not enough memory to state"),
+        (OSError(errno.ENOMEM, "x"), MachineError, "not enough memory to state"),
+        (
+            duckdb.IOException("Could not write: No space left on device"),
+            MachineError,
+            "not enough room in /.* to state the night .*; .* TMPDIR",
+        ),
+        (duckdb.IOException("cut off"), CertificateError, r"no such night \(cut off\)"),
+        (OSError("of row 138"), CertificateError, "no such night$"),
+    ],
+)
+def test_a_small_machine_is_no_false_night(
+    raised: Exception, expected: type[OptimizerError], words: str
+) -> None:
+    """Lack of memory or room is told with code 1; false files as a finding, code 4."""
+    faults = stated_faults("no such night", OSError, MemoryError)
+    with pytest.raises(expected, match=words) as found, faults:
+        raise raised
+    assert found.value.exit_code == (1 if expected is MachineError else 4)

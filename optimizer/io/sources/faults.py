@@ -7,6 +7,8 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from optimizer.errors import is_of_memory
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -34,6 +36,8 @@ def reason_of(error: BaseException, secrets: Iterable[str]) -> str:
     >>> reason_of(OSError("login of night:p@ss failed\nDETAIL: x"), ["p@ss"])
     'login of night:*** failed DETAIL: x'
     """
+    if is_of_memory(error):  # most say nothing
+        return "there is not enough memory"
     text = " ".join(_COLORS.sub("", str(error)).split())
     for secret in secrets:
         for shown in (secret, quote(secret, safe="")):
