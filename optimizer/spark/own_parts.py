@@ -3,9 +3,10 @@ What is sent to blocks: to each task what all need, and what its own blocks need
 
 Caps, prices of caps, ties and distances grow with the merchants, and no block needs
 those of another. Where they stand by block (:class:`ByBlock`), wherever in what is
-sent, they go into a cell beside the block, in the narrowest integers that hold them.
-Few bytes go as a literal, as a join would start a job for each pass; many as a table,
-as a driver keeps the texts of plans, and in them every literal.
+sent, they go into a cell beside the block, in the narrowest integers that hold them or
+the steps between them. Few bytes go as a literal, as a join starts a job for each pass;
+more as a table, which each executor gets once: literals are in the plan, which goes
+with every task whole, and whose text the driver keeps.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 #: Name of the cell beside a block.
 OWN = "own"
 #: Parts of more bytes in all go as a table.
-LITERAL_BYTES = 1 << 20
+LITERAL_BYTES = 1 << 16
 _NARROW = (np.int8, np.int16, np.int32)
 
 
@@ -166,19 +167,39 @@ class _SharedUnpickler(pickle.Unpickler):
 
 
 class _NarrowPickler(pickle.Pickler):
-    """Packs 64-bit integers in the narrowest kind that holds them."""
+    """Packs integers, or the steps between them, in the narrowest kind that does."""
 
     def reducer_override(self, obj: Any) -> Any:
         """How an array is packed; others as usual."""
-        if not isinstance(obj, np.ndarray) or obj.dtype != np.int64 or not obj.size:
+        if not isinstance(obj, np.ndarray) or obj.dtype not in (np.int64, np.int32):
             return NotImplemented
-        low, high = obj.min(), obj.max()
-        for kind in _NARROW:
-            limits = np.iinfo(kind)
-            if limits.min <= low and high <= limits.max:
-                return _wide, (obj.astype(kind),)
+        if obj.ndim != 1 or not obj.size:
+            return NotImplemented
+        plain = _narrow(obj)
+        if obj.size > 1:  # steps beyond the kind wrap around, there and back
+            steps = _narrow(np.diff(obj))
+            if steps.itemsize < plain.itemsize:
+                return _summed, (int(obj[0]), steps, obj.dtype.str)
+        if plain.itemsize < obj.itemsize:
+            return _wide, (plain, obj.dtype.str)
         return NotImplemented
 
 
-def _wide(narrow: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    return narrow.astype(np.int64)
+def _narrow(values: NDArray[Any]) -> NDArray[Any]:
+    """The same in the narrowest kind that holds them."""
+    low, high = values.min(), values.max()
+    for kind in _NARROW:
+        limits = np.iinfo(kind)
+        if limits.min <= low and high <= limits.max:
+            return values.astype(kind)
+    return values
+
+
+def _wide(narrow: NDArray[Any], kind: str) -> NDArray[Any]:
+    return narrow.astype(kind)
+
+
+def _summed(first: int, steps: NDArray[Any], kind: str) -> NDArray[Any]:
+    values = np.empty(len(steps) + 1, kind)
+    values[0], values[1:] = first, steps
+    return np.cumsum(values, dtype=kind)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import io
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,7 +84,7 @@ class Rules:
     config, policy
         The rules of the night.
     merchants
-        Checked merchants table, where there is one.
+        Checked merchants table, where there is one; a task gets it packed.
     day
         The business date, where it was given.
     salt
@@ -95,6 +96,8 @@ class Rules:
     counted
         Which day's slots orders take; ``None``: they are not counted by day. No saving
         depends on it.
+    packed
+        What rows need of the merchants table; see :meth:`for_rows`.
     """
 
     config: Config
@@ -105,9 +108,33 @@ class Rules:
     model: LearnedModel | None = None
     fulfilment: Sequence[Fulfilment] | None = None
     counted: ServiceDay | None = None
+    packed: bytes = b""
+
+    def for_rows(self) -> Rules:
+        """
+        Give what tasks need that value rows: merchants unlike others, three columns.
+
+        A task's rows may be of any merchant, and all tasks get the same: of a table
+        of 100,000 merchants a tenth of its size.
+        """
+        import polars as pl
+
+        if self.merchants is None:
+            return self
+        of_rows = self.merchants.select("merchant_id", "take_up", "is_enrolled")
+        others = of_rows.filter((pl.col("take_up") != 1) | ~pl.col("is_enrolled"))
+        packed = io.BytesIO()
+        others.write_ipc(packed, compression="zstd")
+        return replace(self, merchants=None, packed=packed.getvalue())
+
+    def for_blocks(self) -> Rules:
+        """Give what tasks need that build blocks: no merchant's settings."""
+        return replace(self, merchants=None)
 
     def coder(self, columns: Iterable[str] = ()) -> NightCodes:
         """Start codes of a task; they never leave the executor."""
+        import polars as pl
+
         from optimizer.build.costs import costs_of
 
         kept = self.fulfilment
@@ -117,7 +144,7 @@ class Rules:
             worth=costs_of(self.config, self.policy),
             roster=self.policy.carriers,
             fulfilment=kept,
-            merchants=self.merchants,
+            merchants=pl.read_ipc(self.packed) if self.packed else self.merchants,
             columns=columns,
         )
         return encode.make_codes(params, self.salt)

@@ -234,7 +234,8 @@ def _checked_orders(
 ) -> tuple[DataFrame, Counts]:
     """Orders checked and encoded, cached; and how many there are."""
     source, is_choice = sources["orders"], "options" in sources
-    task = partial(check_orders, source=source, rules=rules, is_choice=is_choice)
+    mine = rules.for_rows()
+    task = partial(check_orders, source=source, rules=mine, is_choice=is_choice)
     checked = map_frames(orders, source, task, ORDER_ROWS).persist()
     counts = _refuse_broken(checked, source, rules, log)
     if isinstance(orders, FileTable):
@@ -418,7 +419,9 @@ def _joined(good: DataFrame, ways: DataFrame, rules: Rules) -> DataFrame:
     )
     basis = good.drop("carrier_id", "saving", "row", "broken_column", "broken_rule")
     joined = basis.join(options, "order_id", "left")
-    return joined.mapInArrow(partial(value_options, rules=rules), VALUED_ROWS)
+    return joined.mapInArrow(
+        partial(value_options, rules=rules.for_rows()), VALUED_ROWS
+    )
 
 
 def _giants(sizes: DataFrame, num_blocks: int, most: int) -> dict[str, list[int]]:
@@ -451,7 +454,8 @@ def _blocks(
     ticket = F.element_at(tickets, F.col("block") + 1)
     together = made.withColumn("ticket", ticket).repartition(num_blocks, "ticket")
     bare = together.drop("ticket")
-    return bare.mapInArrow(partial(build_blocks, rules=rules), BLOCK).persist()
+    build = partial(build_blocks, rules=rules.for_blocks())
+    return bare.mapInArrow(build, BLOCK).persist()
 
 
 def _tickets(session: SparkSession, num_blocks: int) -> list[int]:

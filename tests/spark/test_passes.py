@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ import optimizer
 from optimizer.build.experiment import make_experiment
 from optimizer.build.want_of_knowledge import warn_little
 from optimizer.config import as_config
-from optimizer.contracts.tables import CAPACITY
+from optimizer.contracts.tables import CAPACITY, MERCHANTS
 from optimizer.errors import DataError, SolveError
 from optimizer.explain.amounts import cap_values, lane_values
 from optimizer.explain.block_proof import DrawnPrices
@@ -494,13 +495,57 @@ def test_a_task_gets_nothing_of_other_blocks():
     assert sizes[0] == sizes[1]
 
 
-@pytest.mark.parametrize("most", [0, 127, 128, 2**15, 2**31, 2**62])
-def test_narrow_integers_come_back_as_they_were(most):
-    """At the ends of every kind, of either sign."""
-    given = ByBlock({3: (np.array([-most, 0, most - 1]), np.zeros(0, np.int64))})
+def settings(num_merchants):
+    """A merchants table, checked; a fifth of the merchants are as if not in it."""
+    number = pl.int_range(num_merchants, eager=True)
+    given = pl.DataFrame({"merchant_id": "m" + number.cast(pl.String)}).with_columns(
+        take_up=pl.when(number % 5 == 2).then(1.0).otherwise(number % 97 / 100),
+        is_enrolled=number % 7 != 1,
+        cap_override=number,
+        owner_id=pl.format("owner-{}", number % 100),
+    )
+    return checked_table(open_source(given, MERCHANTS), QuarantineLog())
+
+
+@pytest.mark.parametrize("has_choice", [False, True])
+def test_tasks_value_rows_by_a_part_of_the_merchants_table(has_choice):
+    """Its three columns of merchants unlike others: the same savings and statuses."""
+    tables = random_tables(7, num_orders=400, num_merchants=40, has_choice=has_choice)
+    rules = replace(make_rules(tables), merchants=settings(30))
+    whole, part, none = (
+        make_blocks(tables, 2, rules=one).toArrow()
+        for one in (rules, rules.for_rows(), rules.for_blocks())
+    )
+    for cell in ("numbers", "status"):
+        assert part[cell].equals(whole[cell])
+        assert not none[cell].equals(whole[cell])
+
+
+def test_what_goes_with_a_task_is_little_of_the_merchants_table():
+    """A fortieth of it to those that value rows; to those that build blocks nothing."""
+    rules = replace(make_rules(random_tables(7)), merchants=settings(20_000))
+    none = len(pickle.dumps(replace(rules, merchants=None)))
+    whole, rows, blocks = (
+        len(pickle.dumps(one)) - none
+        for one in (rules, rules.for_rows(), rules.for_blocks())
+    )
+    assert blocks == 0
+    assert rows < whole / 40
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int32])
+@pytest.mark.parametrize("most", [0, 127, 128, 2**15, 2**31 - 1, 2**31, 2**62, 2**63])
+def test_narrow_integers_come_back_as_they_were(most, kind):
+    """At the ends of every kind, of either sign; and what goes up by small steps."""
+    most = min(most, np.iinfo(kind).max)
+    ends = np.array([-most, 0, most - 1, most, -most], kind)
+    steps = np.arange(most - 5_000, most, 5, kind)
+    rest = np.zeros(0, kind), np.eye(2, dtype=kind)
+    given = ByBlock({3: (ends, steps, *rest)})
     shared, own = split([given, given])
     first, second = whole(shared, 3, own[3])
     assert first is not None
+    assert len(own[3]) < steps.nbytes / 4 + 1_000
     for found in (first, second):
         for ours, theirs in zip(found[3], given[3], strict=True):
             assert ours.dtype == theirs.dtype

@@ -90,9 +90,9 @@ def make_rules(tables, **keys):
     )
 
 
-def make_blocks(tables, num_blocks, num_parts=1):
+def make_blocks(tables, num_blocks, num_parts=1, rules=None):
     """The blocks of a night, merchants dealt out by name, each in so many parts."""
-    rules = make_rules(tables)
+    rules = rules or make_rules(tables)
     is_choice = tables.options is not None
     has_all = not is_choice and rules.model is None
     source = open_source(tables.orders, ORDERS, require=OWN_CARRIER if has_all else ())
@@ -128,5 +128,6 @@ def make_blocks(tables, num_blocks, num_parts=1):
         )
     )
     parts = [rows.filter(block=b).to_arrow().to_batches() for b in range(num_blocks)]
-    built = [partial(build_blocks, rules=rules)(part) for part in parts]
+    mine = rules.for_blocks()
+    built = [partial(build_blocks, rules=mine)(part) for part in parts]
     return BlockRows([batch for part in built for batch in part])
