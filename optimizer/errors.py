@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 from typing import ClassVar
 
+#: What a full or broken disk says.
+_OF_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+
 
 def counted(number: int, thing: str) -> str:
     """
@@ -47,6 +50,18 @@ def is_of_memory(error: BaseException) -> bool:
         or type(error).__name__ == "OutOfMemoryException"
         or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
     )
+
+
+def is_of_disk(error: BaseException) -> bool:
+    """
+    Whether a disk is full or broken; else another folder, or another right, may do.
+
+    Examples
+    --------
+    >>> is_of_disk(OSError(errno.ENOSPC, "full")), is_of_disk(PermissionError())
+    (True, False)
+    """
+    return getattr(error, "errno", None) in _OF_DISK
 
 
 class OptimizerError(Exception):
@@ -107,7 +122,7 @@ class PublishError(OptimizerError):
 
 
 class MachineError(OptimizerError):
-    """The machine has too little memory, or no room where orders are kept meanwhile."""
+    """The machine has too little memory, or a disk takes nothing more."""
 
     exit_code = 1
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.build.learned_model import BEFORE_ANY_NIGHT
 from optimizer.build.model_file import CARD_FILE, model_text
-from optimizer.errors import ConfigError, counted
+from optimizer.errors import ConfigError, MachineError, counted, is_of_disk
 from optimizer.io.kept_inputs import MODEL_FILE
 from optimizer.learn.models_folder import LATEST
 from optimizer.views import Shown, View, listed
@@ -116,6 +116,8 @@ def save_model(learned: Learned, models: Path) -> Path:
     ------
     ConfigError
         When the folder cannot be written.
+    MachineError
+        When the disk is full.
     """
     folder = models / learned.model.version
     try:
@@ -133,5 +135,6 @@ def save_model(learned: Learned, models: Path) -> Path:
         link.replace(models / LATEST)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise ConfigError(f"{models}: cannot be written ({reason})") from None
+        kind = MachineError if is_of_disk(error) else ConfigError
+        raise kind(f"{models}: cannot be written ({reason})") from None
     return folder

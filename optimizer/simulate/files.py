@@ -6,7 +6,7 @@ import shutil
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from optimizer.errors import ConfigError
+from optimizer.errors import ConfigError, MachineError, is_of_disk
 from optimizer.simulate.capacity import capacity_frame
 from optimizer.simulate.draw import BATCH_ROWS, make_night_draw
 from optimizer.simulate.tables import merchants_table, night_batches
@@ -75,6 +75,8 @@ def write_night(
     ------
     ConfigError
         When the folder cannot be written, or another simulation is writing it.
+    MachineError
+        When the disk is full.
     """
     partial = folder.with_name(f".{folder.name}.partial")
     with _plain_errors(folder):
@@ -139,6 +141,7 @@ def _plain_errors(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise ConfigError(
+        kind = MachineError if is_of_disk(error) else ConfigError
+        raise kind(
             f"{folder}: cannot be written: {reason}; choose another --out"
         ) from error

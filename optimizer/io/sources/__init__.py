@@ -8,7 +8,6 @@ failures are worth another try.
 
 from __future__ import annotations
 
-import errno
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from optimizer.errors import (
     OptimizerError,
     PublishError,
     is_failure,
+    is_of_disk,
     is_of_memory,
     lack_of_memory,
 )
@@ -38,9 +38,6 @@ _PACKAGES = {
     "duckdb": "duckdb",
     "iceberg": "pyiceberg",
 }
-
-#: What a full or broken disk says here, where the copies are written.
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
 def adapter_of(address: Address) -> Any:
@@ -100,7 +97,7 @@ def read_faults(address: Address, secrets: tuple[str, ...]) -> Iterator[None]:
         if is_of_memory(error):
             raise lack_of_memory(address.label) from None
         reason = reason_of(error, secrets)
-        if getattr(error, "errno", None) in _DISK:
+        if is_of_disk(error):  # of here, where the copies are written
             raise PublishError(
                 f"{address.label}: its copy could not be written ({reason})"
             ) from None
