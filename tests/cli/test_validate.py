@@ -145,7 +145,7 @@ REFUSED: dict[str, tuple[Spoil, int, str, tuple[object, ...]]] = {
     "broken deliveries": (
         with_deliveries(None),
         3,
-        "deliveries: 1 of 1 row break",
+        "deliveries.parquet: 1 of 1 row break",
         ("--force",),
     ),
     "deliveries of nobody": (

@@ -167,7 +167,9 @@ def test_a_spelling_of_dates_is_read_where_it_is_configured(
 
     _, log = check(table)
     with pytest.raises(DataError, match=r"ship_date is not a date .* date_formats"):
-        log.refuse_beyond(Decimal(0), {"orders": 3})
+        log.refuse_beyond(
+            Decimal(0), {"orders": 3}, {"orders": open_source(table, ORDERS)}
+        )
 
 
 FLAGS = {
@@ -455,7 +457,9 @@ def test_a_time_of_an_unclear_zone_is_refused(tmp_path: Path) -> None:
 
 def test_a_table_of_which_nothing_is_left_is_refused() -> None:
     """However many broken rows are allowed."""
-    _, log = check(orders(merchant_id=[None, "NULL", " x"]))
+    table = orders(merchant_id=[None, "NULL", " x"])
+    _, log = check(table)
+    sources = {"orders": open_source(table, ORDERS)}
     with pytest.raises(DataError, match=r"3 of 3 rows break a rule.*trim"):
-        log.refuse_beyond(Decimal(1), {"orders": 3})
-    log.refuse_beyond(Decimal(1), {"orders": 4})
+        log.refuse_beyond(Decimal(1), {"orders": 3}, sources)
+    log.refuse_beyond(Decimal(1), {"orders": 4}, sources)
