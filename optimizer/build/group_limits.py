@@ -85,7 +85,8 @@ def capacity_drafts(placed: Placed, rows: Sequence[CapacityRow]) -> Iterator[Dra
             scale=counting.scale,
             resource=row.resource,
         )
-        yield Draft(limit, option[taken > 0], weight[taken > 0])
+        is_load = row.resource is None
+        yield Draft(limit, option[taken > 0], weight[taken > 0], counts_load=is_load)
 
 
 def floor_drafts(placed: Placed, rows: Sequence[CapacityRow]) -> Iterator[Draft]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from optimizer.model.lane_tree import least_slots
 from optimizer.model.side_constraints import HARD, NO_CEILING, NO_FLOOR, SideRows
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
     from optimizer.model.problem import Problem
     from optimizer.model.solution import Solution
+
+#: What is above its row counts as no more than this, or than one unit too much.
+HEAVIEST = 10**6
 
 Kind = Literal["capacity", "min_parcels", "fairness", "owner_cap", "subsidy"]
 
@@ -58,11 +62,16 @@ class Limit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Draft:
-    """A limit with the options that count in it, ascending, and their weights."""
+    """
+    A limit with the options that count in it, ascending, and their weights.
+
+    ``counts_load``: the weights are the options' loads.
+    """
 
     limit: Limit
     option: NDArray[np.int64]
     weight: NDArray[np.int64]
+    counts_load: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,9 +144,33 @@ def add_limits(
     side_row = np.where(can_bind, np.cumsum(can_bind) - 1, -1).astype(np.int64)
     limits = SideLimits(tuple(draft.limit for draft in drafts), every, side_row)
     if kept or has_load or np.any(pin_rank >= 0):
-        side = every if len(kept) == len(drafts) else _side_rows(kept, loads, pin_rank)
-        problem = replace(problem, side=side)
-    return problem, limits if drafts else None
+        drafts, loads = _no_heavier(problem, kept, loads)
+        problem = replace(problem, side=_side_rows(drafts, loads, pin_rank))
+    return problem, limits if limits.rows else None
+
+
+def _no_heavier(
+    problem: Problem, drafts: Sequence[Draft], loads: NDArray[np.int64]
+) -> tuple[list[Draft], NDArray[np.int64]]:
+    """
+    Bound loads that are far above what could ever take them.
+
+    Such an option is never chosen, and one unit too much says so as well as a billion;
+    but prices times a billion leave 64 bits.
+    """
+    room = least_slots(problem.slots, problem.lane_parent)[problem.option_lane]
+    for draft in drafts:
+        if draft.counts_load:
+            at = draft.option
+            room[at] = np.minimum(room[at], draft.limit.high)
+    loads = np.minimum(loads, np.maximum(room + 1, HEAVIEST))
+    bounded = []
+    for draft in drafts:
+        weight = loads[draft.option] if draft.counts_load else draft.weight
+        if draft.limit.resource is not None:
+            weight = np.minimum(weight, max(draft.limit.high + 1, HEAVIEST))
+        bounded.append(replace(draft, weight=weight))
+    return bounded, loads
 
 
 def _can_bind(problem: Problem, draft: Draft) -> bool:

@@ -25,7 +25,7 @@ without branchings.
 from __future__ import annotations
 
 import heapq
-from operator import add, mul
+from operator import add
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +33,12 @@ import numpy as np
 from optimizer.certify.exact import exact_sums
 from optimizer.certify.knapsack import MAX_SLOTS, MAX_VALUE, lane_worths
 from optimizer.certify.leaves import leaves_of, make_leaf_night
-from optimizer.certify.packing import MAX_CHARGE, is_kept, packing_bound
+from optimizer.certify.packing import (
+    MAX_CHARGE,
+    is_kept,
+    most_charged,
+    packing_bound,
+)
 from optimizer.errors import CertificateError
 from optimizer.model.lane_tree import ancestors
 from optimizer.model.side_constraints import HARD, NO_CEILING, NO_FLOOR
@@ -116,22 +121,17 @@ def _check_charges(
         price[:, lanes] += own[:, above]
     if price.min(initial=0) < 0 or own.max(initial=0) > MAX_CHARGE:
         raise CertificateError("a price is beyond any saving, and could overflow")
-    most_rows = int(np.diff(side.entry_start).max(initial=0))
-    heaviest = most_rows * int(side.entry_weight.max(initial=1))
-    load = int(side.option_load.max(initial=1))
-    parts = (price, tree.row_price, tree.order_price, tree.merchant_price)
-    of_part = [_largest(part if part is price else part[leaves]) for part in parts]
-    weights = (load, heaviest, 1, 1)
-    for each in zip(*of_part, strict=True):
-        if sum(map(mul, weights, each)) > MAX_CHARGE:
-            raise CertificateError("a price is beyond any saving, and could overflow")
+    charged = sum(most_charged(problem, side, price, tree.row_price[leaves]))
+    charged += _largest(tree.order_price[leaves]) + _largest(
+        tree.merchant_price[leaves]
+    )
+    if charged.max(initial=0) > MAX_CHARGE:
+        raise CertificateError("a price is beyond any saving, and could overflow")
 
 
-def _largest(price: NDArray[np.int64]) -> list[int]:
+def _largest(price: NDArray[np.int64]) -> NDArray[np.float64]:
     """Greatest distance of a price from 0, for each leaf."""
-    highest, lowest = price.max(axis=1, initial=0), price.min(axis=1, initial=0)
-    pairs = zip(highest.tolist(), lowest.tolist(), strict=True)
-    return [max(a, -b) for a, b in pairs]
+    return np.abs(price.astype(np.float64)).max(axis=1, initial=0)
 
 
 def _check_nodes(problem: Problem, tree: BranchTree) -> None:

@@ -151,18 +151,44 @@ def check_prices(problem: Problem, side: SideRows, solution: Solution) -> None:
 def _check_charges(problem: Problem, side: SideRows, solution: Solution) -> None:
     """Refuse prices whose sums could leave 64 bits."""
     lanes = effective_price(solution.lane_price, problem.lane_parent)
-    rows = row_prices(side, solution)
-    most_rows = int(np.diff(side.entry_start).max(initial=0))
-    highest = max(int(rows.max(initial=0)), -int(rows.min(initial=0)))
-    charge = int(side.option_load.max(initial=1)) * int(lanes.max(initial=0))
-    charge += most_rows * int(side.entry_weight.max(initial=1)) * highest
+    of_lane, of_row = most_charged(
+        problem, side, lanes[None], row_prices(side, solution)[None]
+    )
+    charge = float(of_lane[0] + of_row[0])
     if solution.order_price is not None:
-        charge += max(
-            int(solution.order_price.max(initial=0)),
-            -int(solution.order_price.min(initial=0)),
-        )
+        charge += float(np.abs(solution.order_price.astype(np.float64)).max(initial=0))
     if charge > MAX_CHARGE or int(lanes.min(initial=0)) < 0:
         raise CertificateError("a price is beyond any saving, and could overflow")
+
+
+def most_charged(
+    problem: Problem,
+    side: SideRows,
+    lane_price: NDArray[np.int64],
+    row_price: NDArray[np.int64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """
+    The most that any option could pay for lanes, and for side rows, of each pricing.
+
+    In floats, which do not wrap around: they are compared with ``MAX_CHARGE``, far
+    below the end of 64 bits.
+
+    Parameters
+    ----------
+    problem, side
+        The night.
+    lane_price
+        ``(n, num_lanes) int64``: effective prices of n pricings.
+    row_price
+        ``(n, num_rows) int64``.
+    """
+    load, weight = np.ones(problem.num_lanes), np.ones(side.num_rows)
+    np.maximum.at(load, problem.option_lane, side.option_load)
+    np.maximum.at(weight, side.entry_row, side.entry_weight)
+    most_rows = int(np.diff(side.entry_start).max(initial=0))
+    of_lane = (np.abs(lane_price.astype(np.float64)) * load).max(axis=1, initial=0)
+    of_row = (np.abs(row_price.astype(np.float64)) * weight).max(axis=1, initial=0)
+    return of_lane, most_rows * of_row
 
 
 def row_prices(side: SideRows, solution: Solution) -> NDArray[np.int64]:

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 
 _WAYS = """
 SELECT d.order_id, w.carrier_id, w.number, w.saving::BIGINT AS saving,
-    (w.load * c.part)::BIGINT AS load, c.part::BIGINT AS part, w.place, w.cell,
+    e.units::BIGINT AS load, c.part::BIGINT AS part, w.place, w.cell,
     w.merchant_id, p.deepest
 FROM way AS w
+JOIN (SELECT number, place, units FROM charged) AS e USING (number, place)
 JOIN counting AS c USING (merchant_id)
 JOIN place_price AS p USING (place)
 JOIN decision AS d USING (number)

@@ -235,11 +235,14 @@ def _prices(ways: Ways, leaves: Sequence[Leaf]) -> dict[str, NDArray[np.int64]]:
     if is_wrong.any():
         node = leaves[int(np.flatnonzero(is_wrong)[0])].node
         raise WrongTreeError(f"a price of node {node} bounds nothing")
-    greatest = sum(np.abs(each).max(axis=1, initial=0) for each in prices.values())
-    amount = int(max(ways.lane_use.max(initial=1), ways.row_use.max(initial=1)))
-    many = amount * max(len(ways.high) + len(ways.room), 1)
-    for leaf, charge in zip(leaves, np.asarray(greatest).tolist(), strict=True):
-        if charge * many > MAX_CHARGE:
+    # In floats, which do not wrap around: the most that a way could pay for each limit.
+    size = {table: np.abs(each.astype(np.float64)) for table, each in prices.items()}
+    charged = size["lanes"] @ ways.lane_use.max(axis=0, initial=1).astype(np.float64)
+    charged += size["rows"] @ ways.row_use.max(axis=0, initial=1).astype(np.float64)
+    for table in ("orders", "merchants"):
+        charged += size[table].max(axis=1, initial=0)
+    for leaf, charge in zip(leaves, charged.tolist(), strict=True):
+        if charge > MAX_CHARGE:
             raise WrongTreeError(f"a price of node {leaf.node} is beyond any saving")
     return prices
 

@@ -279,6 +279,41 @@ def test_prices_that_bound_nothing_are_refused(
         certify(problem, dataclasses.replace(plan, **{field: change(zero)}))
 
 
+def two_lanes(prices: list[int]) -> tuple[Problem, Solution]:
+    """Two lanes, of which one takes a load of 10¹², and prices of their slots."""
+    problem = Problem(
+        row=np.arange(2),
+        key=np.arange(2, dtype=np.uint64),
+        merchant_start=np.array([0, 2]),
+        option_start=np.arange(3),
+        option_lane=np.arange(2, dtype=np.int32),
+        option_saving=np.full(2, 10**8),
+        lane_parent=np.full(2, -1, np.int32),
+        slots=np.array([10**12, 1]),
+        cap=np.array([2]),
+        side=dataclasses.replace(
+            one_row()[0].side,
+            option_load=np.array([10**12, 1]),
+            entry_start=np.zeros(3, np.int64),
+            entry_row=np.zeros(0, np.int32),
+            entry_weight=np.zeros(0, np.int64),
+            pin_rank=np.full(2, NO_PIN, np.int32),
+        ),
+    )
+    _, nothing = one_row()
+    plan = dataclasses.replace(
+        nothing, lane_price=np.array(prices), merchant_price=np.zeros(1, np.int64)
+    )
+    return problem, plan
+
+
+def test_a_load_is_charged_its_own_lane_alone() -> None:
+    """A load of 10¹² where slots cost nothing says nothing about prices elsewhere."""
+    assert certify(*two_lanes([0, 3 * 10**8])).dual_bound == 4 * 10**8
+    with pytest.raises(CertificateError, match="could overflow"):
+        certify(*two_lanes([3 * 10**8, 0]))
+
+
 def test_a_floor_has_no_price_above_its_penalty() -> None:
     """At a higher price it would pay to break it, so the bound would not hold."""
     problem, plan = one_row()

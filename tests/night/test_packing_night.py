@@ -214,6 +214,37 @@ def test_units_that_prices_cannot_follow_are_named(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("floor", [None, 2])
+@pytest.mark.parametrize("column", ["load", "load_kg"])
+def test_a_load_far_above_its_row_leaves_the_night_decided(
+    tmp_path: Path, column: str, floor: int | None
+) -> None:
+    """
+    A barcode in place of a weight: the parcel is named and never chosen, the optimum of
+    all others is proved, and proved again from the files.
+    """
+    names = [f"i{number}" for number in range(40)]
+    saving = [99 * (1 + number * 37 % 40) / 40 for number in range(40)]
+    weight = [1 + number * 23 % 4 for number in range(40)]
+    amounts = dict(zip(names, weight, strict=True))
+    counted = {"resource": "kg"} if column == "load_kg" else {}
+    golden = Golden(
+        [(n, f"m{n}", "north", s) for n, s in zip(names, saving, strict=True)],
+        [lane("yunda", 12, min_parcels=floor), lane("yunda/north", 10, **counted)],
+        "",
+        order_columns={column: amounts | {"i13": 690_123_456_789}},
+        config={"capacity": {"resources": ["kg"]}} if counted else {},
+    )
+    run_dir = publish(golden, tmp_path, solver={"time_limit_seconds": 5})
+    record = json.loads((run_dir / "run.json").read_text())
+    assert record["termination"]["reason"] == "OPTIMAL"
+    heavy = [w for w in record["warnings"] if w["code"] == "LOADS_ABOVE_SLOTS"]
+    assert [w["values"]["num_parcels"] for w in heavy] == [1]
+    assert verify_night(run_dir).findings == ()
+    assert verify_run(run_dir).findings == ()
+
+
+@pytest.mark.slow
 def test_loads_of_billions_are_published_as_they_are(tmp_path: Path) -> None:
     """A load of 3 · 10⁹ fits into no 32 bits, and a lane of as many into no table."""
     golden = dataclasses.replace(

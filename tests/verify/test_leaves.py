@@ -177,6 +177,17 @@ def test_prices_that_bound_nothing_are_named_by_their_node(
         most_of_leaves(ways, some, is_filled=False)
 
 
+def test_a_load_says_nothing_about_prices_of_other_limits() -> None:
+    """Beside a load of 10¹² a limit that it does not count in may have its price."""
+    ways = drawn_ways(np.random.default_rng(1))
+    use = ways.lane_use.copy()
+    use[0, ways.lane[0]] = 10**12
+    leaf = Leaf(node=3, fixed=[], prices={("rows", 0): 10**7})
+    light = most_of_leaves(ways, [leaf], is_filled=False)
+    heavy = most_of_leaves(replace(ways, lane_use=use), [leaf], is_filled=False)
+    assert heavy == light != [None]
+
+
 def test_prices_beyond_64_bits_are_refused() -> None:
     """No sum wraps around to a bound that looks good."""
     ways = drawn_ways(np.random.default_rng(1))

@@ -213,9 +213,11 @@ WHERE NOT of_orders(f."column") AND list_contains(f.members, CASE f."column"
     ELSE m.facts[list_position(fact_names(), f."column")]
 END);
 
+-- What is above its limit is never chosen: it counts as one unit too much, or a million.
+CREATE MACRO no_heavier(units, room) AS least(units, greatest(room + 1, 1000000));
 -- What each way takes of each row that counts a resource.
 CREATE TEMP TABLE resource_entry AS
-SELECT b.id, w.number, w.carrier_id, w.amount * c.part AS taken
+SELECT b.id, w.number, w.carrier_id, no_heavier(w.amount * c.part, b.high) AS taken
 FROM bound_row AS b
 JOIN in_cell AS i USING (id)
 JOIN way_taking AS w ON w.cell = i.cell AND w.resource = b.resource

@@ -81,26 +81,26 @@ JOIN place_price AS p USING (place)
 WHERE NOT getvariable('is_packing');
 CREATE TEMP TABLE charged AS
 SELECT w.number, w.merchant_id, w.saving, w.place,
-    w.load * c.part AS load,
-    w.load * c.part * p.lanes AS lanes,
-    w.load * c.part * p.outer_lanes AS outer_lanes,
-    w.load * c.part * coalesce(l.by_load, 0) + coalesce(l.by_one, 0)
+    no_heavier(w.load * c.part, least(p.room, coalesce(l.load_room, p.room))) AS units,
+    units * p.lanes AS lanes,
+    units * p.outer_lanes AS outer_lanes,
+    units * coalesce(l.by_load, 0) + coalesce(l.by_one, 0)
         + coalesce(e.rows, 0) AS rows,
     coalesce(l.caps, 0) + coalesce(m.caps, 0) AS caps,
     coalesce(l.cap_ceilings, 0) + coalesce(m.cap_ceilings, 0) AS cap_ceilings,
     c.part * getvariable('budget_price') AS budget,
-    w.load * c.part <= p.room
-        AND w.load * c.part <= coalesce(l.load_room, w.load * c.part)
+    units <= p.room
+        AND units <= coalesce(l.load_room, units)
         AND 1 <= coalesce(l.one_room, 1) AND 1 <= coalesce(m.one_room, 1)
         AND coalesce(e.has_room, true)
         AND c.part <= coalesce(getvariable('budget_room'), c.part) AS has_room,
     c.part > coalesce(getvariable('budget_room'), c.part) AS is_beyond_budget,
     p.room >= 1 AND coalesce(l.load_room, 1) >= 1
-        AND 2 - w.load * c.part <= coalesce(least(l.one_room, m.one_room, e.least_high), 1)
+        AND 2 - units <= coalesce(least(l.one_room, m.one_room, e.least_high), 1)
         AND c.part <= coalesce(getvariable('budget_room'), c.part)
-            + w.load * c.part - 1 AS would_fit,
-    w.load * c.part <= p.room_left
-        AND w.load * c.part <= coalesce(l.load_left, w.load * c.part)
+            + units - 1 AS would_fit,
+    units <= p.room_left
+        AND units <= coalesce(l.load_left, units)
         AND 1 <= coalesce(l.one_left, 1) AND coalesce(e.fits, true) AS fits_rows,
     1 <= coalesce(l.cap_left, 1) AND 1 <= coalesce(m.cap_left, 1) AS fits_caps,
     c.part <= coalesce(getvariable('budget_left'), c.part) AS fits_budget
@@ -165,7 +165,7 @@ SET VARIABLE dual_of_orders = (
 -- What the second bound is made of: for each lane the ways that end there, with what
 -- they are worth above every other price.
 CREATE TEMP TABLE item AS
-SELECT p.deepest AS lane, w.load,
+SELECT p.deepest AS lane, w.units AS load,
     w.saving - w.outer_lanes - w.rows - w.caps - w.budget - c.price
         - coalesce(o.price, 0) AS value
 FROM charged AS w
