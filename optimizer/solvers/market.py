@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from optimizer.solvers.left_running import LOOK_SECONDS
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -385,15 +388,23 @@ class Threads:
     def __init__(self, num_threads: int | None = None) -> None:
         self._num_threads = num_threads or NUM_CORES
         self._started: ThreadPoolExecutor | None = None
+        self._stopped = threading.Event()
 
     def __enter__(self) -> Threads:
         """Use as a context, so that the threads end."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """End the threads."""
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        """End the threads; after an error those who wait in them are told."""
+        if error is not None:
+            self._stopped.set()
         if self._started is not None:
             self._started.shutdown()
+
+    @property
+    def is_stopped(self) -> Callable[[], bool]:
+        """Whether nobody waits for the threads any more."""
+        return self._stopped.is_set
 
     @property
     def _executor(self) -> ThreadPoolExecutor:
@@ -410,10 +421,29 @@ class Threads:
         numbers = range(len(ends) - 1)
         if self._num_threads == 1 or len(numbers) == 1:
             return list(map(work, numbers, ends[:-1], ends[1:]))
-        return list(self._executor.map(work, numbers, ends[:-1], ends[1:]))
+        return self._answers(work, numbers, ends[:-1], ends[1:])
 
     def each(self, work: Callable[[int], Any], count: int) -> list[Any]:
         """Call ``work(number)`` for each number below ``count``."""
         if self._num_threads == 1 or count == 1:
             return list(map(work, range(count)))
-        return list(self._executor.map(work, range(count)))
+        return self._answers(work, range(count))
+
+    def _answers(self, work: Callable[..., Any], *given: Iterable[Any]) -> list[Any]:
+        """
+        Wait for answers, and look up now and then.
+
+        Polars takes Control-C with a handler after which the system goes on waiting for
+        a lock (SA_RESTART): without a limit of time Python would not hear of it.
+        """
+        started = [
+            self._executor.submit(work, *each) for each in zip(*given, strict=True)
+        ]
+        try:
+            while wait(started, LOOK_SECONDS, FIRST_EXCEPTION).not_done:
+                if any(one.done() and one.exception() for one in started):
+                    break
+            return [one.result() for one in started]
+        finally:
+            for one in started:
+                one.cancel()

@@ -112,7 +112,12 @@ def improved_by_blocks(
         before, before_that = money_of(night, state), gained
         half = -(-len(blocks) // 2)
         for pair in zip_longest(blocks[:half], blocks[half:]):
-            effort = Effort(seconds_left(), BLOCK_NODES, now.relative_gap)
+            effort = Effort(
+                seconds_left(),
+                BLOCK_NODES,
+                now.relative_gap,
+                is_stopped=pool.is_stopped,
+            )
             if effort.seconds <= 0 or is_done(state):
                 return state
             cores = [

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from optimizer.solvers.left_running import answer_of
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -101,6 +103,10 @@ def joined_program(
     )
 
 
+def _never() -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Effort:
     """
@@ -117,12 +123,15 @@ class Effort:
     work
         What CP-SAT may do, in its own count of work, of about a second each on an idle
         machine.
+    is_stopped
+        Whether nobody waits for the answer any more.
     """
 
     seconds: float
     nodes: int
     relative_gap: float
     work: float = 0.0
+    is_stopped: Callable[[], bool] = _never
 
 
 def solve_by_highs(
@@ -156,7 +165,8 @@ def solve_by_highs(
         absolute_gap_tolerance=0.0,
         random_seed=0,
     )
-    result = _solve(program, True, mathopt.SolverType.HIGHS, params, known=known)
+    kind, is_stopped = mathopt.SolverType.HIGHS, effort.is_stopped
+    result = _solve(program, True, kind, params, known=known, is_stopped=is_stopped)
     if result is None or not result.has_primal_feasible_solution():
         return None, False
     is_proved = result.termination.reason == mathopt.TerminationReason.OPTIMAL
@@ -194,7 +204,12 @@ def solve_by_cp_sat(
         ),
     )
     kind = mathopt.SolverType.CP_SAT
-    result = _solve(program, True, kind, params, known=known, stop=stop)
+    result = _solve(
+        *(program, True, kind, params),
+        known=known,
+        stop=stop,
+        is_stopped=effort.is_stopped,
+    )
     if result is None or not result.has_primal_feasible_solution():
         return None
     return _values(result.variable_values(), len(program.cost))
@@ -272,6 +287,7 @@ def _solve(
     *,
     known: NDArray[np.float64] | None = None,
     stop: Any = None,
+    is_stopped: Callable[[], bool] = _never,
 ) -> Any:
     """Run a solver, from a known answer; ``None`` where it refuses the numbers."""
     from ortools.math_opt.python import mathopt
@@ -281,11 +297,15 @@ def _solve(
     if known is not None:
         values = dict(zip(model.variables(), known.tolist(), strict=True))
         start.solution_hints.append(mathopt.SolutionHint(variable_values=values))
-    try:
+
+    def solve() -> Any:
         with _without_remarks():
             return mathopt.solve(
                 model, solver, params=params, model_params=start, interrupter=stop
             )
+
+    try:
+        return answer_of(solve, is_stopped)
     except (RuntimeError, ValueError, AttributeError):
         return None  # OR-Tools 9.15 trips over its own error, hence AttributeError
 

@@ -212,7 +212,7 @@ def _solved(
             return state
         every = np.arange(len(night.option_order))
         seconds = PROGRAM_SHARE * search.seconds_left()
-        effort = Effort(seconds, FEW_NODES, 0.0, CORE_WORK)
+        effort = Effort(seconds, FEW_NODES, 0.0, CORE_WORK, search.pool.is_stopped)
         gap = max(priced.bound - worth_key(night, state)[-1], 0)
         return _solved_core(search, night, state, every, effort, gap) or state
 
@@ -291,7 +291,8 @@ def _with_core(
     if len(option) > SMALLER * len(margin) and len(margin) <= FEW_OPTIONS:
         return found
     share = PROGRAM_SHARE if problem.num_options <= MOST_OPTIONS else LAST_SHARE
-    effort = Effort(share * search.seconds_left(), CORE_NODES, 0.0, CORE_WORK)
+    seconds = share * search.seconds_left()
+    effort = Effort(seconds, CORE_NODES, 0.0, CORE_WORK, search.pool.is_stopped)
     better = _solved_core(search, night, state, option, effort, gap)
     if better is None:
         return found
