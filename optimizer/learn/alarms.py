@@ -7,7 +7,9 @@ What makes a history unfit to be measured, whatever its numbers say.
   decisions, and no interval holds.
 - *Leak*: a column that tells the outcome of nearly every parcel was written after it,
   whether it is a number or a name; of names, and of numbers with few values, by how
-  often it happened to other parcels with the same one. Nothing is learned from it.
+  often it happened to other parcels with the same one. That there is no value is one:
+  a reason of refund is there only where somebody complained. Nothing is learned from
+  it.
 - *Staleness*: what was true months ago need not be true tonight.
 - *Spill-over*: where a station was full, a premium parcel takes the courier's time from
   the standard ones that it is compared with.
@@ -147,9 +149,11 @@ def _leaks(
         standard = rows.filter(is_ripe & ~rows["is_premium"])
         used = (score, *columns_of(features.numbers), *features.levels)
         for column in dict.fromkeys(used):
-            own = standard.drop_nulls(column)
-            share = _told_share(own, column, outcome)
-            if share is not None and share > TELLS_ALL:
+            known = standard.drop_nulls(column)
+            looks = [standard] if len(known) == len(standard) else [known, standard]
+            told = [_told_share(own, column, outcome) for own in looks]
+            share = max((one for one in told if one is not None), default=0.0)
+            if share > TELLS_ALL:
                 yield warn(
                     "SCORE_LEAKS", score=column, outcome=outcome, share=f"{share:.3f}"
                 )
@@ -190,10 +194,18 @@ def emptied(rows: pl.DataFrame, columns: frozenset[str]) -> pl.DataFrame:
 def _told_share(own: pl.DataFrame, column: str, outcome: str) -> float | None:
     """Share of pairs that a column orders rightly, whichever way round it counts."""
     happened, value = own[outcome].to_numpy(), own[column]
+    is_number, has_gaps = value.dtype.is_numeric(), value.null_count() > 0
     shares = []
-    if value.dtype.is_numeric():
+    if is_number and not has_gaps:
         shares.append(ordered_share(value.to_numpy(), happened))
-    if not shares or value.n_unique() <= _FEW_VALUES:
+    elif is_number:
+        # Without a value a parcel may be below all others, or above.
+        known = value.cast(float)
+        shares += [
+            ordered_share(known.fill_null(end).to_numpy(), happened)
+            for end in (-np.inf, np.inf)
+        ]
+    if not is_number or value.n_unique() <= _FEW_VALUES:
         shares.append(ordered_share(_rate_of_others(own, column, outcome), happened))
     return max((max(s, 1 - s) for s in shares if s is not None), default=None)
 

@@ -156,6 +156,40 @@ def test_every_column_that_is_learned_from_is_looked_at_for_a_leak():
     assert _columns_told(parcel) == []
 
 
+def test_a_column_that_is_filled_only_where_harm_happened_is_a_leak():
+    """
+    A reason, the same one for all and one of two; an amount that differs; also with 20
+    parcels that have one without a harm. Gaps that know nothing of it are none.
+    """
+    table, rng = outcomes(4_000, seed=2), np.random.default_rng(1)
+    complaint = table["complaint"].to_numpy()
+    near = complaint.copy()
+    near[np.flatnonzero(~complaint)[:20]] = True
+
+    def filled(where: np.ndarray, value: np.ndarray) -> pl.Series:
+        return pl.Series(value).set(pl.Series(~where), None)
+
+    reason = np.repeat(np.array(["refund"]), 4_000)
+    amount = rng.uniform(1, 90, 4_000)
+    gaps = rng.random(4_000) < 0.3
+    parcel = table.with_columns(
+        one=filled(complaint, reason),
+        two=filled(complaint, rng.choice(["refund", "again"], 4_000)),
+        nearly=filled(near, reason),
+        refund_cny=filled(complaint, amount),
+        nearly_cny=filled(near, amount),
+        harmless=filled(gaps, reason),
+        harmless_cny=filled(gaps, amount),
+        known_cny=filled(gaps, amount + 100 * complaint),
+    )
+    numbers = ["refund_cny", "nearly_cny", "harmless_cny", "known_cny"]
+    names = ["one", "two", "nearly", "harmless"]
+    told = [n for n in (*numbers, *names) if not n.startswith("harmless")]
+    assert _columns_told(parcel, features=numbers, categories=names) == [
+        (name, "complaint") for name in told
+    ]
+
+
 def test_names_of_single_parcels_and_good_columns_are_no_leak():
     """
     Each parcel a name of its own, or one of two: in-sample they tell all. A number of
