@@ -934,6 +934,16 @@ _HISTORY: dict[str, WarningKind] = {
         low="text",
         high="text",
     ),
+    "OUTCOMES_REFUSED": _counted(
+        "{num_rows} of {num_all} rows of {table} breaks a rule and does not count: "
+        "{rules}; mend the export",
+        "{num_rows} of {num_all} rows of {table} break a rule and do not count: "
+        "{rules}; mend the export",
+        num_rows="count",
+        num_all="count",
+        table="text",
+        rules="names",
+    ),
     "OUTCOMES_DRAWN": _counted(
         "{num_parcels} standard parcel that could not have got premium was drawn by "
         "hash, one in {times}, and stands for the others; all randomised parcels count",

@@ -210,6 +210,35 @@ class QuarantineLog:
         """Hints about a table's broken rows, ready to follow a message."""
         return _hints(f for f in self._findings if f.source == source)
 
+    def left_out(self, source: Source, num_rows: int) -> list[CodedWarning]:
+        """
+        Say how many of a history's rows are broken, and by which rules.
+
+        Parameters
+        ----------
+        source
+            The table.
+        num_rows
+            Its rows.
+        """
+        found = [f for f in self._findings if f.source == source.table.name]
+        if not found:
+            return []
+        rules: dict[str, int] = {}
+        for f in sorted(found, key=lambda one: (one.column, one.rule)):
+            broken = f"{f.column} {f.rule}".strip()
+            rules[broken] = rules.get(broken, 0) + len(f.rows)
+        told = tuple(f"{rule} ({number:,})" for rule, number in rules.items())
+        return [
+            warn(
+                "OUTCOMES_REFUSED",
+                num_rows=_num_distinct(found),
+                num_all=num_rows,
+                table=source.label,
+                rules=told,
+            )
+        ]
+
     def has_any(self, source: str) -> bool:
         """Whether a table has broken rows."""
         return any(finding.source == source for finding in self._findings)

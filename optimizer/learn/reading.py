@@ -146,13 +146,13 @@ def _read(data: Any, wanted: Wanted) -> Read:
             source = _as_contracted(given, table, needed, rules)
         if source is None:
             source = open_source(given, table, require=needed, rules=rules)
-        frame, times = _read_source(source, wanted)
+        frame, times, refused = _read_source(source, wanted)
     untold: list[CodedWarning] = []
     if window.runs is None and not says_service(source):
         used = dated(frame, window)
         refuse_published(used, source.label, config)
         untold = later_than_premium(used, source.label, config, window.as_of)
-    return Read(frame, times, not_recorded(source), (*untold,))
+    return Read(frame, times, not_recorded(source), (*refused, *untold))
 
 
 def not_recorded(source: Source) -> frozenset[str]:
@@ -196,7 +196,9 @@ def _as_contracted(
         return None
 
 
-def _read_source(source: Source, wanted: Wanted) -> tuple[pl.DataFrame, int]:
+def _read_source(
+    source: Source, wanted: Wanted
+) -> tuple[pl.DataFrame, int, list[CodedWarning]]:
     """Read them from where they are by now."""
     import polars as pl
 
@@ -225,7 +227,8 @@ def _read_source(source: Source, wanted: Wanted) -> tuple[pl.DataFrame, int]:
     require_rows(source, num_rows)
     share, name = config.quarantine.max_share, OUTCOMES.name
     log.refuse_beyond(share, {name: num_rows}, {name: source})
-    return pl.concat(parts).drop("row").sort("date", "order_id"), times
+    frame = pl.concat(parts).drop("row").sort("date", "order_id")
+    return frame, times, log.left_out(source, num_rows)
 
 
 def _is_beside(frame: pl.DataFrame) -> pl.Series:
