@@ -225,7 +225,7 @@ def test_a_night_shows_what_earlier_plans_promised(published: SmallNight) -> Non
     edit_record(published.run_dir, lambda record: record.update(realised=sums | told))
     page = seen(ask_desk(published), f"/nights/{DAY}")
     assert "all 5 nights" in page.plain
-    assert "The last 2 of 5 nights are listed." in page.plain
+    assert "2 of 5 nights are listed, the last that have parcels" in page.plain
     assert page.text.count('<circle class="used"') == 2
     for amount in ("40.25", "30.50", "33.75", "−1.00"):
         assert amount in page.plain
