@@ -359,7 +359,9 @@ class Solver(ConfigModel):
         "auto", description="auto picks the fastest exact method."
     )
     time_limit_seconds: Positive = Field(
-        Decimal(600), description="Wall seconds for the solve."
+        Decimal(600),
+        description="Wall seconds for the solve; compiling kernels, once on a machine, "
+        "is not counted.",
     )
     relative_gap: Gap = Field(
         Decimal(0), description="Stop once the proved gap is at most this; 0: optimum."

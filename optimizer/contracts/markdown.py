@@ -19,6 +19,17 @@ _KIND_WORDS = {
 }
 
 
+#: Columns that ``capacity.resources`` adds to tables of the night.
+_OF_RESOURCES = {
+    "orders": "| `load_<resource>` | whole number | required for each of "
+    "`capacity.resources` | units that it takes |",
+    "options": "| `load_<resource>` | whole number | optional | units that it takes "
+    "with this carrier; the order's own if missing |",
+    "capacity": "| `resource` | text | required where there are `capacity.resources` | "
+    "what `slots` of the row count; null: slots |",
+}
+
+
 def tables_markdown() -> str:
     """Document all tables, for docs/reference/tables.md; a test keeps the two equal."""
     return "\n\n".join(map(_one_markdown, TABLES))
@@ -32,6 +43,7 @@ def _one_markdown(table: Table) -> str:
         f"| {_need(column, is_input)} | {column.meaning} |"
         for column in table.columns
     ]
+    rows += [_OF_RESOURCES[table.name]] if table.name in _OF_RESOURCES else []
     return "\n".join(
         [title, "", "| column | type | | meaning |", "|---|---|---|---|", *rows]
     )

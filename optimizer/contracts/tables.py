@@ -43,7 +43,7 @@ ORDERS = Table(
         ),
         Column("is_eligible", "flag", "whether it may be recommended", default=True),
         Column("ineligible_reason", "text", "why it may not"),
-        Column("load", "count", "slots that it takes; 1", default=1, minimum=1),
+        Column("load", "count", "slots that it takes", default=1, minimum=1),
         Column("pin", "pin", '"never" keeps it out, "must" has it chosen if it can be'),
         Column("ship_date", "date", "day on which it is shipped"),
         Column("delivery_date", "date", "day on which it is to be delivered"),
@@ -90,7 +90,12 @@ CAPACITY = Table(
         ),
         Column("region_id", "id", "region; null: all regions"),
         Column("outlet_id", "id", "outlet; null: all outlets"),
-        Column("slots", "count", "parcels that it takes in a day", is_required=True),
+        Column(
+            "slots",
+            "count",
+            "slots that it has in a day: parcels, or units of their load",
+            is_required=True,
+        ),
         Column("service_date", "date", "day of the slots; null: any day"),
         Column("min_parcels", "count", "least number of parcels"),
         Column(
@@ -302,8 +307,8 @@ LANE_RESULTS = Table(
         _CARRIER_ID,
         Column("region_id", "id", "region; null: all"),
         Column("outlet_id", "id", "outlet; null: all"),
-        Column("slots", "count", "parcels that it takes, in-flight ones subtracted"),
-        Column("used", "count", "parcels that are chosen, held-out ones included"),
+        Column("slots", "count", "slots, those in flight subtracted"),
+        Column("used", "count", "slots of chosen parcels, held-out ones too"),
         Column("slack", "count", "slots less used"),
         Column("shadow_price_cny", "money", "price of this row in the certificate"),
         Column(

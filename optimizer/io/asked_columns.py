@@ -15,6 +15,7 @@ from optimizer.contracts.tables import (
     load_column,
 )
 from optimizer.errors import DataError
+from optimizer.io.small_tables import refuse_unlisted_resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -172,12 +173,8 @@ def _check_resources(config: Config, sources: Mapping[str, Source]) -> None:
     capacity = sources["capacity"]
     if config.capacity.resources:
         _require("resource", "capacity", sources, "capacity.resources is given")
-    elif "resource" in capacity.unread:
-        raise DataError(
-            f"{capacity.label}: has a column resource, and capacity.resources names "
-            "none: its rows would all count parcels; list the resources there, or "
-            "take the column out"
-        )
+    else:
+        refuse_unlisted_resources(capacity)
 
 
 def _is_asked(column: str, sources: Mapping[str, Source]) -> bool:

@@ -8,8 +8,10 @@ under equal rules are as good as they were.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from optimizer.contracts.columns import Column
 from optimizer.contracts.tables import CAPACITY
 from optimizer.errors import DataError
 from optimizer.io.kept import Kept
@@ -127,10 +129,52 @@ def _refuse_repeated_rows(table: pl.DataFrame, source: Source) -> None:
     is_repeated = table.select(key).is_duplicated()
     if is_repeated.any():
         repeated = table.filter(is_repeated)
+        refuse_unlisted_resources(source)
         values = [str(v) for v in repeated.select(key).row(0) if v is not None]
         first = hidden(", ".join(values))
         rows = ", ".join(str(r + 1) for r in repeated["row"].head(_NUM_EXAMPLES))
         raise DataError(
             f"{source.label}: {len(repeated):,} rows share their {', '.join(key)}, "
             f"first ({first}), rows {rows}; keep one row for each"
+            f"{_told_apart_by(source)}"
         )
+
+
+def _told_apart_by(source: Source) -> str:
+    """Columns that nothing reads, which may tell rows of capacity apart."""
+    if source.table.name != CAPACITY.name or not source.unread:
+        return ""
+    names = ", ".join(map(hidden, source.unread[:_NUM_EXAMPLES]))
+    return (
+        f", or if a column that nothing reads ({names}) tells them apart, list it "
+        "under capacity.attributes"
+    )
+
+
+def refuse_unlisted_resources(capacity: Source) -> None:
+    """
+    Refuse rows that name a resource where the configuration lists none.
+
+    Raises
+    ------
+    DataError
+        With the resources that the rows name.
+    """
+    column = "resource"
+    if column not in capacity.unread or capacity.table.name != CAPACITY.name:
+        return
+    contract = replace(
+        capacity.table,
+        columns=(*capacity.table.columns, Column(column, "id", "what a row counts")),
+    )
+    columns = (*capacity.columns, column)
+    whole = replace(capacity, table=contract, columns=columns)
+    named: set[str] = set()
+    for batch in read_batches(whole, [column]):
+        named |= {name.strip() for name in batch[column].drop_nulls().to_list()}
+    listed = ", ".join(map(hidden, sorted(named - {""}))) or "kg"
+    raise DataError(
+        f"{capacity.label}: has a column resource, and capacity.resources names none: "
+        "its rows would all count parcels; write resources: "
+        f"[{listed}] under capacity, or take the column out"
+    )

@@ -357,6 +357,31 @@ def test_a_column_of_resources_that_nobody_named_is_refused() -> None:
         golden.solve(capacity=with_column)
 
 
+@pytest.mark.parametrize("other", [None, "minutes"])
+def test_rows_of_units_that_nobody_listed_are_no_repeated_rows(
+    other: str | None,
+) -> None:
+    """Slots and kilograms, or kilograms and minutes: told is the key, not to delete."""
+    golden = GOLDEN["a load"]
+    capacity = golden.tables()["capacity"]
+    assert capacity is not None
+    rows = [capacity.with_columns(resource=pl.lit(r)) for r in (other, "kg")]
+    words = rf"write resources: \[kg{', minutes' if other else ''}\] under capacity"
+    with pytest.raises(DataError, match=words):
+        golden.solve(capacity=pl.concat(rows, how="vertical_relaxed"))
+
+
+def test_rows_that_an_unread_column_tells_apart_are_told_so() -> None:
+    """Rows of vehicles are no repeated rows: the key that tells them apart is named."""
+    golden = GOLDEN["a load"]
+    capacity = golden.tables()["capacity"]
+    assert capacity is not None
+    rows = [capacity.with_columns(truck=pl.lit(name)) for name in ("t1", "t2")]
+    words = r"keep one row for each, or .* \(.*truck.*\) .* capacity\.attributes"
+    with pytest.raises(DataError, match=words):
+        golden.solve(capacity=pl.concat(rows))
+
+
 def test_weights_that_fit_nowhere_are_named() -> None:
     """As with slots: the warning counts the parcels and says where the first is."""
     warnings = take(GOLDEN["kilograms by carrier"]).warnings

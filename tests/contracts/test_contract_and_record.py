@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_the_document_has_every_column(table: Table) -> None:
-    """In a table's own part each column has one row, with meaning and need."""
+    """
+    In a table's own part each column has one row, with meaning and need; columns that
+    the configuration adds for resources stand below, where the night reads them.
+    """
     direction = "in" if table in TABLES_IN else "out"
     title = f"**{table.name}** ({direction}"
     parts = [part for part in tables_markdown().split("\n\n**") if part]
@@ -44,7 +47,11 @@ def test_the_document_has_every_column(table: Table) -> None:
     assert ("one machine" in said) == (
         table.engines == ("local",) and direction == "out"
     )
+    rows, added = rows[: len(table.columns)], rows[len(table.columns) :]
     assert [row[0] for row in rows] == [f"| `{c.name}`" for c in table.columns]
+    load = ["| `load_<resource>`"]
+    of_resources = {"orders": load, "options": load, "capacity": ["| `resource`"]}
+    assert [row[0] for row in added] == of_resources.get(table.name, [])
     for row, column in zip(rows, table.columns, strict=True):
         assert row[-1] == f"{column.meaning} |"
         if direction == "in":
