@@ -18,6 +18,7 @@ from optimizer.report.page import Page
 from optimizer.testing import make_tables
 from optimizer.views import View
 from tests.support.answers import make_config, night_folder, published
+from tests.support.golden_night import Golden, lane
 from tests.support.trial import outcomes, settings
 
 __all__ = ["night_folder", "published"]
@@ -65,6 +66,26 @@ def test_a_night_is_said_in_six_lines(night: Night) -> None:
     prices = [text for name, text in cells(night) if name == "one more slot"]
     assert f"{dearest:,.2f} CNY" in prices[0]
     assert "one more slot" not in repr(night)
+
+
+def test_prices_of_a_packing_night_are_not_what_one_more_slot_brings() -> None:
+    """
+    Two parcels of two slots on a lane of three: a fourth slot brings 4 CNY, and the
+    price of a slot is 2. The table calls it a price, and promises nothing.
+    """
+    golden = Golden(
+        [("a", "m", "north", 5), ("b", "n", "north", 4)],
+        [lane("yunda/north", 3)],
+        "a",
+        order_columns={"load": {"a": 2, "b": 2}},
+    )
+    night = golden.solve()
+    assert night.lanes["shadow_price_cny"].max() < 2.01
+    said = dict(cells(night))
+    assert said["price of slot"] == "yunda/north: 2.00 CNY"
+    assert "one more slot" not in said
+    wider = golden.solve(capacity=golden.tables()["capacity"].with_columns(slots=4))
+    assert wider.summary["saving_cny"] - night.summary["saving_cny"] == 4
 
 
 def test_names_cannot_be_markup_nor_move_the_cursor() -> None:

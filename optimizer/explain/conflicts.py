@@ -180,7 +180,7 @@ def _floor_stop(problem: Problem, side: SideRows, row: int, asked: int) -> str:
     there = np.bincount(merchant, minlength=problem.num_merchants)
     if int(np.minimum(there, problem.cap).sum()) < asked:
         return "CAPS"
-    lightest = int(side.option_load[option].min(initial=1))
+    lightest = int(side.option_load[option].min())
     through = np.bincount(problem.option_lane[option], minlength=problem.num_lanes)
     for lane in range(problem.num_lanes - 1, -1, -1):
         through[lane] = min(through[lane], problem.slots[lane] // max(1, lightest))

@@ -74,14 +74,18 @@ def night_view(
 
 
 def _prices(lanes: pl.DataFrame, merchants: pl.DataFrame) -> Iterator[tuple[str, str]]:
-    """The lanes and merchants where one more slot brings most."""
+    """The lanes and merchants where one more slot brings most, or has a price."""
     valued = with_values(lanes, "one_more_around_cny")
+    is_exact = lanes["one_more_around_cny"].null_count() == 0
+    slot = "one more slot" if is_exact else "price of slot"
     for row in _dearest(valued, "carrier_id", "region_id", "outlet_id"):
         parts = (row["carrier_id"], row["region_id"], row["outlet_id"])
         place = "/".join(part or "" for part in parts).rstrip("/")
-        yield "one more slot", f"{place}: {row['around']:,.2f} CNY, with all around it"
+        around = ", with all around it" if is_exact else ""
+        yield slot, f"{place}: {row['around']:,.2f} CNY{around}"
     for row in _dearest(with_values(merchants, "one_more_cny"), "merchant_id"):
-        yield "one more in cap", f"{row['merchant_id']}: {row['around']:,.2f} CNY"
+        cap = "one more in cap" if row["alone"] is not None else "price in cap"
+        yield cap, f"{row['merchant_id']}: {row['around']:,.2f} CNY"
 
 
 def _dearest(table: pl.DataFrame, *names: str) -> list[dict[str, Any]]:

@@ -469,6 +469,15 @@ GOLDEN = {
             "carrier yunda, region south": "SLOTS",
         },
     ),
+    # Two of three slots each are asked for where there are four: one fits.
+    "a floor of heavier parcels than its slots hold": Golden(
+        [("a", "m", "north", 5), ("b", "n", "north", 4)],
+        [lane("yunda/north", 4, min_parcels=2)],
+        "a",
+        order_columns={"load": {"a": 3, "b": 3}},
+        conflicts=[("min_parcels", "carrier yunda, region north", 2, 1)],
+        stopped_by={"carrier yunda, region north": "SLOTS"},
+    ),
     # Caps let two of small merchants through, and three are asked for.
     "a fairness floor above what there is": Golden(
         [*ABC, ("d", "o", "south", 2)],
