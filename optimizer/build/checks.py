@@ -38,12 +38,28 @@ def refuse_to_explore(given: NightInputs, layout: Layout) -> None:
         Naming the constraints that the arm would have to keep too.
     """
     if further := further_limits(given, layout):
+        asking = _asking(given)
+        share = (
+            f" and holdout.share to 0, as parcels kept back would break what {asking} "
+            "ask for"
+            if asking and given.config.holdout.share
+            else " (holdout.share, which keeps chosen parcels back, may stay)"
+        )
         raise ConfigError(
             "holdout.explore_share, objective.explore: what explores takes its slots "
             "from caps and nesting rows alone, and this night also has "
-            f"{', '.join(further)}; set objective.explore to none (holdout.share, "
-            "which keeps chosen parcels back, may stay)"
+            f"{', '.join(further)}; set objective.explore to none{share}"
         )
+
+
+def _asking(given: NightInputs) -> str:
+    """What asks for parcels, so that none may be kept back: pins, floors; or none."""
+    rules = given.config.fairness
+    has_floors = any(row.min_parcels for row in given.capacity) or any(
+        rule.min_parcels or rule.min_share for rule in rules
+    )
+    asking = {"pins": bool(given.orders.is_pinned.any()), "floors": has_floors}
+    return " and ".join(name for name, is_there in asking.items() if is_there)
 
 
 def refuse_to_hold(problem: Problem) -> None:

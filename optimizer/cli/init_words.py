@@ -33,12 +33,11 @@ class Begun(NamedTuple):
 
 def result_of(begun: Begun) -> dict[str, Any]:
     """What was begun, for programs."""
-    from optimizer.recognize.further import further_columns
-    from optimizer.recognize.write import next_commands, ripening_of
+    from optimizer.recognize.write import further_of, next_commands, ripening_of
 
     tables = begun.proposals
     young = ripening_of(tables, begun.terms)
-    further = further_columns(tables["orders"], tables.get("outcomes"))
+    further = further_of(tables)
     return {
         "files": begun.paths,
         "tables": {name: _as_json(proposal) for name, proposal in tables.items()},
@@ -53,13 +52,15 @@ def result_of(begun: Begun) -> dict[str, Any]:
 
 def lines_of(begun: Begun, *, are_costs_assumed: bool) -> list[str]:
     """What was begun, for people."""
-    from optimizer.recognize.further import further_columns, further_told
+    from optimizer.recognize.further import further_told
+    from optimizer.recognize.limits import resources_in, resources_told
     from optimizer.recognize.ripening import ripening_told
     from optimizer.recognize.write import (
         CONFIG,
         SLOTS,
         carriers_told,
         demand_told,
+        further_of,
         next_commands,
         ripening_of,
     )
@@ -73,7 +74,8 @@ def lines_of(begun: Begun, *, are_costs_assumed: bool) -> list[str]:
     lines += [_costs_told(terms, config)] if are_costs_assumed else []
     lines += _assumed(tables, terms)
     lines += ripening_told(ripening_of(tables, terms), config)
-    lines += further_told(further_columns(orders, tables.get("outcomes")), config)
+    lines += resources_told(resources_in(tables))
+    lines += further_told(further_of(tables), config)
     lines += [f"wrote {name}" for name in begun.paths]
     lines += demand_told(orders) if SLOTS in begun.files else []
     commands = next_commands(tables, folder, terms.slots)

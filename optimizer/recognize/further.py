@@ -17,6 +17,8 @@ from optimizer.io.cells import (
 from optimizer.io.privacy import holds_personal, is_personal_column
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import polars as pl
 
     from optimizer.recognize.propose import Proposal
@@ -62,7 +64,9 @@ class Further:
     names: tuple[str, ...] = ()
 
 
-def further_columns(orders: Proposal, history: Proposal | None) -> Further:
+def further_columns(
+    orders: Proposal, history: Proposal | None, loads: Collection[str] = ()
+) -> Further:
     """
     Find columns of both tables that risk and effect might depend on.
 
@@ -73,10 +77,12 @@ def further_columns(orders: Proposal, history: Proposal | None) -> Further:
     ----------
     orders, history
         The proposals for both tables.
+    loads
+        Columns that are read as loads.
     """
     if history is None:
         return Further()
-    taken = {c.written for p in (orders, history) for c in p.choices}
+    taken = {c.written for p in (orders, history) for c in p.choices} | {*loads}
     here, there = orders.sample.rows, history.sample.rows
     shared = [
         name

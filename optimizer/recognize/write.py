@@ -11,14 +11,17 @@ from zoneinfo import ZoneInfo
 
 from optimizer.contracts.carrier_names import SPELLINGS, known_carriers
 from optimizer.contracts.platforms import PLATFORMS
+from optimizer.contracts.tables import load_column
 from optimizer.errors import DataError
 from optimizer.recognize.further import further_columns, further_yaml
+from optimizer.recognize.limits import asking_in, further_in, resources_in
 from optimizer.recognize.propose import days_in
 from optimizer.recognize.ripening import Ripening, ripening, ripening_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from optimizer.recognize.further import Further
     from optimizer.recognize.propose import Proposal
 
 _CAP_RATE, _ZONE = 0.03, "Asia/Shanghai"
@@ -135,7 +138,8 @@ def _config(proposals: Mapping[str, Proposal], terms: Terms, folder: Path) -> st
         learning["history"] = _input(history, terms)
     formats = sorted({f for p in proposals.values() for f in p.date_formats})
     of_young = ripening_yaml(ripening_of(proposals, terms))
-    further = further_yaml(further_columns(orders, history))
+    units = resources_in(proposals)
+    further = further_yaml(further_of(proposals))
 
     roster = ", ".join(_carriers(orders))
     lost = history is not None and "logistics_return" in history.missing
@@ -154,10 +158,8 @@ def _config(proposals: Mapping[str, Proposal], terms: Terms, folder: Path) -> st
         else "",
         of_young,
         further,
-        _HOLDOUT.format(
-            kept_back=_share_of_caps(orders, _KEPT_BACK),
-            explored=_share_of_caps(orders, _EXPLORED),
-        ),
+        _block({"capacity": {"resources": [*units.listed]}}) if units.listed else "",
+        _holdout(proposals),
     ]
     return "".join(parts)
 
@@ -190,10 +192,35 @@ holdout:                          # left to chance, so that premium can be measu
                                   # premium does where no plan would choose; with
                                   # objective.explore: thompson it has to be 0
 """
+_NO_EXPLORING = """\
+holdout:                          # left to chance, so that premium can be measured
+  share: {kept_back:<23}  # of the chosen parcels, kept back: by these
+                                  # is known what came of what plans promised
+  explore_share: 0                # what explores takes its slots from caps and nesting
+                                  # rows alone, and your tables have
+                                  # {further}
+"""
+_NO_HOLDOUT = """\
+holdout:                          # nothing is left to chance, as your tables have
+  share: 0                        # {asking}, which ask for their parcels
+  explore_share: 0
+"""
 #: Shares of the chosen parcels and of slots that are left to chance, where a night has
 #: many; where it has few, as much as makes some parcels, so that it measures something.
 _KEPT_BACK, _EXPLORED = 0.2, 0.1
 _LEAST_PARCELS, _MOST_SHARE = 5, 0.5
+
+
+def _holdout(proposals: Mapping[str, Proposal]) -> str:
+    """What is left to chance: as much as a night with these tables can leave to it."""
+    orders = proposals["orders"]
+    kept_back = _share_of_caps(orders, _KEPT_BACK)
+    if asking := asking_in(proposals):
+        return _NO_HOLDOUT.format(asking=asking)
+    if further := further_in(proposals):
+        return _NO_EXPLORING.format(kept_back=kept_back, further=further)
+    explored = _share_of_caps(orders, _EXPLORED)
+    return _HOLDOUT.format(kept_back=kept_back, explored=explored)
 
 
 def _share_of_caps(orders: Proposal, least: float) -> float:
@@ -249,6 +276,12 @@ def ripening_of(proposals: Mapping[str, Proposal], terms: Terms) -> Ripening:
     """Until when past parcels wait, seen from the first night."""
     night, history = first_night(proposals["orders"]), proposals.get("outcomes")
     return ripening(history, night, counts_returns=terms.counts_returns)
+
+
+def further_of(proposals: Mapping[str, Proposal]) -> Further:
+    """Columns that may tell parcels apart, without those that are read as loads."""
+    loads = [load_column(name) for name in resources_in(proposals).listed]
+    return further_columns(proposals["orders"], proposals.get("outcomes"), loads)
 
 
 def lacking_harms(history: Proposal, terms: Terms) -> set[str]:

@@ -382,6 +382,23 @@ def test_rows_that_an_unread_column_tells_apart_are_told_so() -> None:
         golden.solve(capacity=pl.concat(rows))
 
 
+@pytest.mark.parametrize("name", ["a load", "a pin", "a floor"])
+def test_what_is_advised_for_exploring_nights_is_accepted(name: str) -> None:
+    """Pins and floors leave no parcel to keep back either: both are told at once."""
+    golden = GOLDEN[name]
+    held = {"explore_share": 0.1, "share": 0.2}
+    keys = golden.config | {"holdout": held}
+    with pytest.raises(ConfigError) as refused:
+        dataclasses.replace(golden, config=keys).solve()
+    may_stay = "may stay" in str(refused.value)
+    assert may_stay == (name == "a load")
+    assert may_stay != ("holdout.share to 0" in str(refused.value))
+    advised = held | ({} if may_stay else {"share": 0})
+    none = golden.settings()["objective"] | {"explore": "none"}
+    keys |= {"holdout": advised, "objective": none}
+    dataclasses.replace(golden, config=keys).solve()
+
+
 def test_weights_that_fit_nowhere_are_named() -> None:
     """As with slots: the warning counts the parcels and says where the first is."""
     warnings = take(GOLDEN["kilograms by carrier"]).warnings

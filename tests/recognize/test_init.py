@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -722,6 +723,58 @@ def test_a_column_is_named_for_the_table_that_has_it(tmp_path: Path) -> None:
         command._proposals(
             places[1:], command.Told({"order_id": "Nmae"}, {}), may_ask=False
         )
+
+
+#: Further columns of orders and capacity, what is written, and what is told.
+LIMITED: dict[str, tuple[str, str, str, str, str]] = {
+    "loads": ("件数", "2", "", "", "explore_share: 0 .*loads"),
+    "pins": ("pin", "must", "", "", "share: 0 .*pins, which ask .*explore_share: 0"),
+    "floors": ("x", "", "min_parcels", "1", "share: 0 .*floors.*explore_share: 0"),
+    "crossing rows": ("x", "", "y", "", "explore_share: 0 .*rows that do not nest"),
+    "units": ("load_kg", "3", "resource", "kg", "resources:\n  - kg.*units beside"),
+}
+
+
+@pytest.mark.parametrize("kind", LIMITED)
+def test_what_is_begun_is_accepted_by_the_next_commands(
+    kind: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nothing is left to chance that these tables leave no room for."""
+    monkeypatch.chdir(tmp_path)
+    more, value, column, cell, words = LIMITED[kind]
+    rows = [f"{n},中通,浙江,0.5,0.2,0.1,0.05,{value}" for n in range(60)]
+    harms = "complaint_prob_standard,complaint_prob_premium"
+    harms += ",return_prob_standard,return_prob_premium"
+    text(Path("o-2026-11-22.csv"), f"订单号,快递,省份,{harms},{more}", *rows)
+    lines = ["zhongtong,浙江,5,"]
+    lines += [",浙江,4,"] if kind == "crossing rows" else []
+    named = f"carrier_id,region_id,slots,{column or 'y'}"
+    text(Path("c.csv"), named, *lines, f"zhongtong,,9,{cell}")
+    said = call(monkeypatch, capsys, "init", "o-2026-11-22.csv", "c.csv", "--yes")
+    assert said.code == 0, said.err
+    written = Path("premium.yaml").read_text("utf-8")
+    assert re.search(words, written, re.DOTALL), written
+    assert (kind == "units") == ("rows count kg too" in said.out)
+    night = ("--config", "premium.yaml", "--date", "2026-11-22")
+    for name in ("validate", "run"):
+        found = call(monkeypatch, capsys, name, *night)
+        assert found.code == 0, found.err
+
+
+def test_units_that_only_one_of_the_tables_has_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A load that no row counts, and rows that count what no order says."""
+    monkeypatch.chdir(tmp_path)
+    text(Path("o.csv"), "订单号,快递,省份,load_kg", "1,中通,浙江,3")
+    said = call(monkeypatch, capsys, "init", "o.csv", "--yes", "--slots", 3)
+    assert "not read: load_kg; where slots count such units" in said.out
+    text(Path("c.csv"), "carrier_id,slots,resource", "zhongtong,5,", "zhongtong,9,min")
+    said = call(monkeypatch, capsys, "init", "o.csv", "c.csv", "--yes", "--replace")
+    assert "the orders have no column load_min, which these rows count" in said.out
 
 
 def test_one_command_copies_all_tables_without_personal_columns(
