@@ -934,6 +934,27 @@ _HISTORY: dict[str, WarningKind] = {
         low="text",
         high="text",
     ),
+    "EFFECT_WITHOUT_EVENT": _about(
+        "{outcome} is true for none of the {num_parcels} parcels compared, at most "
+        "{high} of such parcels (at 95 %; {num_premium} premium: {high_premium}): what "
+        "premium does to it was not measured, and is what learning.prior states",
+        outcome="text",
+        num_parcels="count",
+        num_premium="count",
+        high="text",
+        high_premium="text",
+    ),
+    "EFFECT_UNKNOWN_WITHOUT_EVENT": _about(
+        "{outcome} is true for none of the {num_parcels} parcels compared, at most "
+        "{high} of such parcels (at 95 %; {num_premium} premium: {high_premium}): what "
+        "premium does to it is not known, and counts as nothing; state what you "
+        "believe (learning.prior)",
+        outcome="text",
+        num_parcels="count",
+        num_premium="count",
+        high="text",
+        high_premium="text",
+    ),
     "OUTCOMES_REFUSED": _counted(
         "{num_rows} of {num_all} rows of {table} breaks a rule and does not count: "
         "{rules}; mend the export",

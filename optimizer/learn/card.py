@@ -106,7 +106,7 @@ def card_text(
             row
             for harm, effect in model.effect.items()
             if model.is_known(harm)
-            for row in _effect(harm, effect)
+            for row in _effect(harm, effect, is_odds=_is_odds(model))
         ),
         *_doubts(model),
         "",
@@ -164,12 +164,14 @@ def _distance(row: str) -> float:
         return 0.0
 
 
-def _effect(harm: str, effect: Effect) -> list[str]:
+def _effect(harm: str, effect: Effect, *, is_odds: bool) -> list[str]:
     """Rows of the effect table: the pool, and each carrier's deviation from it."""
     spread = np.sqrt(np.diag(np.array(effect.covariance))).tolist()
     rows = zip(effect.names, values_of(effect).tolist(), spread, strict=True)
+    # A share that was stated stands among odds that were learned.
+    pool = "pool, as a share" if is_odds and effect.link != "logit" else "pool"
     return [
-        f"| {harm} | {name or 'pool'} | {value:+.3f} | {sd:.3f} |"
+        f"| {harm} | {name or pool} | {value:+.3f} | {sd:.3f} |"
         for (_, name), value, sd in rows
     ]
 

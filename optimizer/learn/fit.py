@@ -58,7 +58,7 @@ from optimizer.learn.overlap import (
     undrawn_merchants,
 )
 from optimizer.learn.promise import promise_alerts, promises, stated_kept_share
-from optimizer.learn.rates import known_risks
+from optimizer.learn.rates import known_risks, upper_bound
 from optimizer.learn.risk import (
     OUTCOME_OF,
     CrossFit,
@@ -151,6 +151,7 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
         }
     if data is not None:
         contest = _contest(past, data, fits, kept, features, config)
+        told += _without_event(data, fits, prior)
         told += _hidden_selection(frame, data, contest, kept)
     is_drawn = data is not None and data.kind == "randomised"
     if prior is not None and frame["is_premium"].any() and not is_drawn:
@@ -250,16 +251,20 @@ def _contest(
     is_premium = data.frame["is_premium"].to_numpy()
     cluster = drawn_together(data.frame, config)
     for harm, fit in fits.items():
+        happened = data.frame[OUTCOME_OF[harm]].to_numpy().astype(np.float64)
         score = frame[f"{harm}_prob_standard"]
         # A night keeps a score that its orders have, so its share is of that.
         has_score = score.null_count() == 0
         risks[harm] = score.to_numpy() if has_score else fit.standard
+        # Where nothing happened, nothing was measured: the effect is what was stated.
+        if not happened.any():
+            continue
         drawn = scores(data, at_rows(fit, data.row), harm)
         saved = (risks[harm] * reach)[data.row]
         wider = widening(drawn, saved, is_premium, cluster)
         trials[harm] = Trial(
             frame=data.frame,
-            happened=data.frame[OUTCOME_OF[harm]].to_numpy().astype(np.float64),
+            happened=happened,
             is_premium=is_premium,
             propensity=data.propensity,
             risk=risks[harm][data.row],
@@ -289,6 +294,27 @@ def _weights(frame: pl.DataFrame, times: int) -> NDArray[np.float64]:
     chance = frame["propensity"].fill_null(0.0)
     beside = ~frame["is_premium"] & ((chance <= 0) | (chance >= 1))
     return np.where(beside.to_numpy(), float(times), 1.0)
+
+
+def _without_event(
+    data: Comparable, fits: Mapping[str, CrossFit], prior: Prior | None
+) -> list[CodedWarning]:
+    """Say of which harms there was no event among the parcels that are compared."""
+    code = "EFFECT_WITHOUT_EVENT" if prior else "EFFECT_UNKNOWN_WITHOUT_EVENT"
+    num = len(data.frame)
+    num_premium = int(data.frame["is_premium"].sum())
+    return [
+        warn(
+            code,
+            outcome=OUTCOME_OF[harm],
+            num_parcels=num,
+            num_premium=num_premium,
+            high=f"{upper_bound(num):.4%}",
+            high_premium=f"{upper_bound(num_premium):.4%}",
+        )
+        for harm in fits
+        if not data.frame[OUTCOME_OF[harm]].any()
+    ]
 
 
 def _hidden_selection(

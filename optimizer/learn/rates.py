@@ -113,7 +113,7 @@ def _stated_harms(
         for harm, risk in stated_risks(config).items()
         if is_few or not standard[OUTCOME_OF[harm]].any()
     }
-    high = _upper_bound(len(standard))
+    high = upper_bound(len(standard))
     return {
         harm: constant_risk(high)
         if OUTCOME_OF[harm] not in absent
@@ -207,7 +207,7 @@ def _never(standard: pl.DataFrame, harm: str) -> CodedWarning:
         num_parcels=num,
         outcome=OUTCOME_OF[harm],
         rate=f"{0.5 / (num + 1):.4%}",
-        high=f"{_upper_bound(num):.4%}",
+        high=f"{upper_bound(num):.4%}",
     )
 
 
@@ -220,7 +220,7 @@ def _of_stated(
         return warn("HARM_IS_FREE", outcome=outcome)
     if outcome in absent:
         return warn("HARM_IS_ABSENT", outcome=outcome)
-    stated, high = _share_of(known), _upper_bound(len(standard))
+    stated, high = _share_of(known), upper_bound(len(standard))
     if num_harms := int(standard[outcome].sum()):
         return warn(
             "TOO_FEW_FOR_A_RATE",
@@ -239,8 +239,15 @@ def _of_stated(
     )
 
 
-def _upper_bound(num: int) -> float:
-    """Rate that is refuted, at 95 %, by none among so many (Clopper-Pearson)."""
+def upper_bound(num: int) -> float:
+    """
+    Rate that is refuted, at 95 %, by none among so many (Clopper-Pearson).
+
+    Examples
+    --------
+    >>> round(upper_bound(300), 4)
+    0.0099
+    """
     return float(1 - 0.05 ** (1 / max(num, 1)))
 
 

@@ -20,7 +20,12 @@ from optimizer.io.validate import check_batch, require_rows
 from optimizer.learn.decided import DECIDED, each_with_decisions
 from optimizer.learn.outcomes_source import local_outcomes
 from optimizer.learn.risk import OUTCOME_OF, harm_costs_cny
-from optimizer.learn.service import later_than_premium, refuse_published, says_service
+from optimizer.learn.service import (
+    later_than_premium,
+    refuse_forgotten,
+    refuse_published,
+    says_service,
+)
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -152,6 +157,8 @@ def _read(data: Any, wanted: Wanted) -> Read:
         used = dated(frame, window)
         refuse_published(used, source.label, config)
         untold = later_than_premium(used, source.label, config, window.as_of)
+    elif window.runs is None:
+        refuse_forgotten(dated(frame, window), source.label, config)
     return Read(frame, times, not_recorded(source), (*refused, *untold))
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 from optimizer.build.model_file import load_model
 from optimizer.config import expand_date
+from optimizer.contracts.run_folder import RECORD
 from optimizer.contracts.warnings import warn
 from optimizer.errors import ConfigError, DataError, counted
 from optimizer.night.folders import published_nights
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     import polars as pl
 
     from optimizer.config import Config
@@ -71,6 +76,70 @@ def refuse_published(frame: pl.DataFrame, label: str, config: Config) -> None:
         f"join what these nights decided (--runs {config.output}), or add the column "
         f"is_premium{earlier}"
     )
+
+
+def refuse_forgotten(frame: pl.DataFrame, label: str, config: Config) -> None:
+    """
+    Refuse outcomes of nights that left parcels to chance, if they do not say which.
+
+    Parameters
+    ----------
+    frame
+        Outcomes that say their service, of the dates that are to be used.
+    label
+        Their name in messages.
+    config
+        With ``output``.
+
+    Raises
+    ------
+    DataError
+        When a night of a date without any propensity is published there, with a
+        holdout or with exploration: it would count as chosen, none as drawn.
+    """
+    if config.output is None:
+        return
+    known = frame.filter(frame["propensity"].is_not_null())["date"].unique()
+    days = {*frame["date"].unique()}.difference(known)
+    published = published_nights(config.output)
+    drawn = sorted(day for day in days if _leaves_to_chance(published.get(day)))
+    if not drawn:
+        return
+    rows = frame.filter(frame["date"].is_in(drawn))
+    raise DataError(
+        f"{label}: {counted(len(rows), 'row')} from {drawn[0]} to {drawn[-1]} are of "
+        f"nights that {config.output} has published, which left parcels to chance, and "
+        "no column says which: none would count as drawn; join what these nights "
+        f"decided (--runs {config.output}), or add the columns propensity and arm"
+    )
+
+
+def _leaves_to_chance(night: Path | None) -> bool:
+    """Whether a published night kept parcels back, or let some explore."""
+    config = recorded_config(night)
+    holdout = config.get("holdout") or {}
+    shares = [float(holdout.get(name) or 0) for name in ("share", "explore_share")]
+    explore = (config.get("objective") or {}).get("explore") or "blind"
+    return any(shares) or explore != "blind"
+
+
+def recorded_config(night: Path | None) -> Mapping[str, Any]:
+    """
+    The configuration that a night was decided by, of its record; empty: not known.
+
+    Parameters
+    ----------
+    night
+        Its folder; ``None``: there is none.
+    """
+    if night is None:
+        return {}
+    try:
+        record = json.loads((night / RECORD).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    found = record.get("config") if isinstance(record, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def later_than_premium(

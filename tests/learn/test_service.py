@@ -51,6 +51,12 @@ def publish(rows: pl.DataFrame, day: dt.date, runs: Path) -> None:
     (runs / day.isoformat()).symlink_to(version.relative_to(runs))
 
 
+def record(day: dt.date, runs: Path = Path("runs"), **config: object) -> None:
+    """Say by which configuration a night was decided."""
+    path = runs / day.isoformat() / "run.json"
+    path.write_text(json.dumps({"config": config}))
+
+
 def learned(data: object, output: str | None = "runs", **more: object) -> Learned:
     """A model by a configuration that states an effect and has a folder of nights."""
     config = settings(output=output, learning={"prior": PRIOR, "models": "models"})
@@ -241,3 +247,35 @@ def test_outcomes_that_contradict_the_nights_they_are_joined_to_are_refused(
     with pytest.raises(DataError, match=wanted):
         optimizer.evaluate(changed, config=config, as_of=AS_OF, runs="runs")
     assert learned(changed.drop("is_premium"), runs="runs").model.kind == "randomised"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"holdout": {"share": "0.2", "explore_share": "0"}},
+        {"holdout": {"share": "0", "explore_share": "0.1"}},
+        {"holdout": {"share": "0"}, "objective": {"explore": "thompson"}},
+    ],
+)
+def test_a_forgotten_folder_of_nights_is_named(
+    export: pl.DataFrame, config: dict[str, object]
+) -> None:
+    """
+    An export that says the service and no propensity, of nights that left parcels to
+    chance: learn and evaluate refuse and name the folder, and joined to it the parcels
+    are randomised. No model of the prior is made of them.
+    """
+    told = export.with_columns(is_premium=outcomes(2_000, seed=1)["is_premium"])
+    record(PUBLISHED[0], **config)
+    wanted = "200 rows from 2026-11-09 to 2026-11-09 .* left parcels to chance.*--runs"
+    settled = settings(output="runs", learning={"prior": PRIOR})
+    for measure in (
+        learned,
+        lambda data: optimizer.evaluate(data, config=settled, as_of=AS_OF),
+    ):
+        with pytest.raises(DataError, match=wanted):
+            measure(told)
+    assert learned(told, runs="runs").model.kind == "randomised"
+    assert learned(told, last="2026-11-08").model.kind == "prior"
+    record(PUBLISHED[0], holdout={"share": "0", "explore_share": "0"})
+    assert learned(told).model.kind == "prior"
