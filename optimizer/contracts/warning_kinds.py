@@ -934,6 +934,26 @@ _HISTORY: dict[str, WarningKind] = {
         low="text",
         high="text",
     ),
+    "SINGLE_DRAWS_ARE_TAKEN": _counted(
+        "{num_parcels} parcel of a plan, of a night without a record, was left to "
+        "chance: it is taken for a draw of its own, as holdout.unit has it now; if its "
+        "whole station was drawn, intervals are too narrow: name the nights "
+        "(--runs FOLDER)",
+        "{num_parcels} parcels of plans, of nights without a record, were left to "
+        "chance: each is taken for a draw of its own, as holdout.unit has it now; if "
+        "whole stations were drawn, intervals are too narrow: name the nights "
+        "(--runs FOLDER)",
+        num_parcels="count",
+    ),
+    "STATIONS_ARE_TAKEN": _counted(
+        "{num_parcels} parcel of a plan, of a night without a record, was left to "
+        "chance: its station is taken to be drawn whole, as holdout.unit has it now; "
+        "if it was not, intervals are too wide: name the nights (--runs FOLDER)",
+        "{num_parcels} parcels of plans, of nights without a record, were left to "
+        "chance: stations are taken to be drawn whole, as holdout.unit has it now; "
+        "if they were not, intervals are too wide: name the nights (--runs FOLDER)",
+        num_parcels="count",
+    ),
     "EFFECT_WITHOUT_EVENT": _about(
         "{outcome} is true for none of the {num_parcels} parcels compared, at most "
         "{high} of such parcels (at 95 %; {num_premium} premium: {high_premium}): what "

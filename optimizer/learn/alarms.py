@@ -31,6 +31,7 @@ from optimizer.build.model_prediction import columns_of
 from optimizer.contracts.tables import OUTCOMES
 from optimizer.contracts.warnings import warn
 from optimizer.learn.risk import folds
+from optimizer.learn.units import BY_STATION
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -71,8 +72,6 @@ def history_alarms(
     maturity: Mapping[str, Maturity],
     as_of: dt.date,
     features: Features,
-    *,
-    is_by_station: bool = False,
 ) -> list[CodedWarning]:
     """
     Look for mismatched sample ratios, scores that leak, and old age.
@@ -80,18 +79,17 @@ def history_alarms(
     Parameters
     ----------
     rows
-        Outcomes, ascending by date.
+        Outcomes, ascending by date, with the unit of their nights: parcels of a station
+        that was kept back whole are no draws of their own.
     maturity
         Which of them are ripe.
     as_of
         Day of learning.
     features
         Columns that are learned from.
-    is_by_station
-        Whether whole stations were kept back: their parcels are no draws of their own.
     """
     found = [
-        *_sample_ratios(rows, is_by_station=is_by_station),
+        *_sample_ratios(rows),
         *_leaks(rows, maturity, features),
     ]
     num_days = (as_of - rows["date"][-1]).days
@@ -102,9 +100,7 @@ def history_alarms(
     return found
 
 
-def _sample_ratios(
-    rows: pl.DataFrame, *, is_by_station: bool
-) -> Iterator[CodedWarning]:
+def _sample_ratios(rows: pl.DataFrame) -> Iterator[CodedWarning]:
     import polars as pl
 
     chance = pl.col("propensity")
@@ -114,7 +110,7 @@ def _sample_ratios(
     each = chance * (1 - chance)
     # Drawn savings are one draw for a night, whoever carries.
     by_night = pl.col("arm") == "thompson"
-    whole = is_by_station & (pl.col("arm") == "policy") | by_night
+    whole = pl.col(BY_STATION) & (pl.col("arm") == "policy") | by_night
     lane = pl.when(~by_night).then("carrier_id").alias("carrier_id")
     # At most as if a carrier's parcels of a day were one draw.
     together = drawn.group_by("arm", lane, "date").agg(

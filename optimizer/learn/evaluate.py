@@ -26,6 +26,7 @@ from optimizer.learn.risk import (
     plain_features,
     plain_fit,
 )
+from optimizer.learn.units import drawn_whole
 from optimizer.learn.waiting import what_waits
 from optimizer.learn.window import Window
 
@@ -121,7 +122,7 @@ def _parts(past: History, config: Config) -> tuple[dict[str, Part], list[CodedWa
             continue
         data = comparable(frame, past.young(OUTCOME_OF[harm]))
         try:
-            by_station = config.holdout.unit == "station-day"
+            by_station = bool(drawn_whole(frame, config).any())
             features = plain_features(frame, past.left_out) if past.left_out else None
             fit = cross_fit(frame, harm, features, by_station=by_station)
         except DataError:

@@ -67,6 +67,7 @@ from optimizer.learn.risk import (
     plain_fit,
 )
 from optimizer.learn.undrawn import compared, prior_decides
+from optimizer.learn.units import drawn_whole
 from optimizer.learn.waiting import what_waits
 from optimizer.learn.window import Window
 
@@ -144,7 +145,7 @@ def learn(history: Any, config: Config, window: Window) -> Learned:
                 frame,
                 harm,
                 features,
-                by_station=config.holdout.unit == "station-day",
+                by_station=bool(drawn_whole(frame, config).any()),
             )
             for harm in HARMS
             if harm not in stated
@@ -285,7 +286,7 @@ def _contest(
         fee_cny=costs.fee / 1e6,
         rate=float(policy.cap.rate),
         cluster=cluster,
-        by_station=config.holdout.unit == "station-day",
+        by_station=bool(drawn_whole(frame, config).any()),
     )
 
 

@@ -20,6 +20,7 @@ from optimizer.learn.maturity import refuse_unripe, ripen, told, young_unknown
 from optimizer.learn.reading import Wanted, num_beside, read_all
 from optimizer.learn.repeats import Seen
 from optimizer.learn.risk import OUTCOME_OF, harm_costs_cny
+from optimizer.learn.units import with_units
 from optimizer.learn.waiting import Waiting, waiting
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ def read_history(
         seen.refuse()
     frame = fit_to_learn(frame, config, window)
     lost = without_outcome(frame, nights) if nights else []
+    frame, taken = with_units(frame, config, nights)
     frame, found = _limit_complainers(
         frame, config.learning.max_complaints_per_customer
     )
@@ -139,11 +141,10 @@ def read_history(
         maturity,
         window.as_of,
         features_of(rows, config),
-        is_by_station=config.holdout.unit == "station-day",
     )
     left_out = leaking(alarms)
     rows = emptied(rows, left_out)
-    found = [*read.warnings, *lost, *found, *_unknown_reasons(rows)]
+    found = [*read.warnings, *lost, *taken, *found, *_unknown_reasons(rows)]
     young = young_unknown(rows, {n: maturity[n] for n in known}, window.as_of)
     recorded = {n: one for n, one in maturity.items() if n not in read.absent}
     warnings = (*alarms, *found, *told(recorded), *young)

@@ -12,6 +12,7 @@ from optimizer.contracts.warnings import warn
 from optimizer.errors import DataError, counted
 from optimizer.extras import import_extra
 from optimizer.learn.risk import LEARNING, NUM_FOLDS, dummies, folds
+from optimizer.learn.units import drawn_whole
 from optimizer.learn.waiting import waiting, what_waits
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def drawn_together(frame: pl.DataFrame, config: Config) -> NDArray[np.int64] | N
 
     arm = frame["arm"].fill_null("policy")
     by_night = arm == "thompson"
-    by_station = (arm == "policy") & (config.holdout.unit == "station-day")
+    by_station = (arm == "policy") & drawn_whole(frame, config)
     if not (by_night | by_station).any():
         return None
     size = len(frame)

@@ -14,6 +14,7 @@ from optimizer.io.order_keys import order_keys
 from optimizer.learn.effect import configured_belief, fit_effect, kept_share, scores
 from optimizer.learn.overlap import Comparable
 from optimizer.learn.risk import NUM_FOLDS, OUTCOME_OF, at_rows, folds, harm_costs_cny
+from optimizer.learn.units import drawn_whole
 from optimizer.learn.uplift import judge
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def _predicted_gain(
 ) -> NDArray[np.float64]:
     """Harm avoided by premium, predicted by a model that has not seen the parcel."""
     frame = data.frame
-    fold = folds(frame, by_station=config.holdout.unit == "station-day")
+    fold = folds(frame, by_station=bool(drawn_whole(frame, config).any()))
     gain = np.zeros(len(frame))
     reach = fit.standard * frame["take_up"].to_numpy() * kept_share(frame, kept)
     for k in range(NUM_FOLDS):
