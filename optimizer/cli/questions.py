@@ -55,7 +55,9 @@ def explain(
     lane: Annotated[
         str | None,
         typer.Option(
-            "--lane", metavar="LANE", help="Explain a lane: carrier/region/outlet."
+            "--lane",
+            metavar="LANE",
+            help="Explain a lane, carrier/region/outlet, or a limit by its name.",
         ),
     ] = None,
     language: LanguageOption = Tongue.ENGLISH,

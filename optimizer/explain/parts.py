@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.run_folder import pinned, read_record
+from optimizer.contracts.tables import ROW_RESULTS
 from optimizer.errors import DataError
 from optimizer.explain.contributions import (
     lane_part,
@@ -71,6 +72,15 @@ _WORDS = {
         "{used:,} of {slots:,} slots are used; the proof prices a slot at "
         "{price:,.2f} CNY",
         "{slots:,} 个名额中已用 {used:,} 个；证明中每个名额的价格为 {price:,.2f} 元",
+    ),
+    "limit": (
+        "{used:,} of {high:,} are used; the proof prices one more at {price:,.2f} CNY",
+        "{high:,} 中已用 {used:,}；证明中再多一个的价格为 {price:,.2f} 元",
+    ),
+    "floor": (
+        "{used:,} are reached, of at least {low:,}; one more asked for changes the "
+        "bound of the proof by {price:,.2f} CNY",
+        "下限 {low:,}，已达 {used:,}；下限每提高一个，证明中的界变化 {price:,.2f} 元",
     ),
     "other": (
         ", and {amount:,.2f} of loads, side constraints and randomised orders",
@@ -161,7 +171,8 @@ def explain_lane(run_dir: Path, name: str, language: str = "en") -> dict[str, An
         A published night.
     name
         ``carrier``, ``carrier/region`` or ``carrier/region/outlet``; an empty part
-        means all.
+        means all. Or a limit of ``rows.parquet``, by its name there, such as
+        ``carrier yunda, resource kg``.
     language
         ``"en"`` or ``"zh"``.
 
@@ -183,16 +194,34 @@ def explain_lane(run_dir: Path, name: str, language: str = "en") -> dict[str, An
     )
     found = lanes.filter(wanted) if len(place) == len(_PLACE) else lanes.clear()
     if found.height == 0:
-        raise DataError(
-            f"there is no lane {name!r} in this night; write carrier, carrier/region "
-            "or carrier/region/outlet as in lanes.parquet"
-        )
+        return _explain_limit(run_dir, name, language)
     row = found.row(0, named=True)
     worth = found.select(lane_part()).item() / 1e6
     kind = "full" if row["slack"] == 0 else "loose"
     kind = "packing lane" if row["one_more_around_cny"] is None else kind
     words = _say(kind, language, **row, worth=worth, **_more_words(row, language))
     return row | {"worth_cny": worth, "sentence": words}
+
+
+def _explain_limit(run_dir: Path, name: str, language: str) -> dict[str, Any]:
+    """Report how full a limit beside lanes is: rows of resources, floors, budgets."""
+    import polars as pl
+
+    also = ""
+    if (run_dir / ROW_RESULTS.file).exists():
+        rows = read_table(run_dir, ROW_RESULTS.file)
+        also = ", or a limit of rows.parquet, such as " + repr(rows["limit"][0])
+        # A row may have a ceiling and a floor: what it can take comes first.
+        found = rows.filter(pl.col("limit") == name).sort("high", nulls_last=True)
+        if found.height:
+            row = found.row(0, named=True)
+            kind = "floor" if row["high"] is None else "limit"
+            words = _say(kind, language, **row, price=row["shadow_price_cny"])
+            return row | {"sentence": words}
+    raise DataError(
+        f"there is no lane {name!r} in this night; write carrier, carrier/region or "
+        f"carrier/region/outlet as in lanes.parquet{also}"
+    )
 
 
 _PLACE = ("carrier_id", "region_id", "outlet_id")

@@ -255,6 +255,25 @@ def test_limits_beside_lanes_are_compared_too(tmp_path: Path) -> None:
     assert compare_runs(runs[2], runs[2]).limits.is_empty()
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("name", ["kilograms", "a floor with a small penalty"])
+def test_limits_beside_lanes_are_explained_by_their_names(
+    name: str, language: str, tmp_path: Path
+) -> None:
+    """Rows of a resource and floors: use, limit and price; a wrong name gets one."""
+    run_dir = published(GOLDEN[name], tmp_path / "night")
+    rows = pl.read_parquet(run_dir / "rows.parquet")
+    for row in rows.iter_rows(named=True):
+        found = explain_lane(run_dir, row["limit"], language)
+        assert found == row | {"sentence": found["sentence"]}
+        limit = row["low"] if row["high"] is None else row["high"]
+        for number in (row["used"], limit):
+            assert f"{number:,}" in found["sentence"]
+        assert f"{row['shadow_price_cny']:,.2f}" in found["sentence"]
+    with pytest.raises(DataError, match=re.escape(repr(rows["limit"][0]))):
+        explain_lane(run_dir, "yunda/kg", language)
+
+
 @pytest.mark.parametrize("name", ["a load", "a floor with a small penalty", "a pin"])
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_a_published_packing_night_explains_its_parts(

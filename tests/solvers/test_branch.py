@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -204,6 +205,29 @@ def test_compiling_is_no_time_of_a_solve(monkeypatch: pytest.MonkeyPatch) -> Non
         assert search.is_late()
         monkeypatch.setattr(refine_prices, "compiling_seconds", lambda: math.inf)
         assert not search.is_late()
+
+
+def test_a_search_that_the_clock_cut_anywhere_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A step that ended for time kept back is time too, and so is a whole program's."""
+    left = iter([10.0, 10.0, 3.0])
+    monkeypatch.setattr(
+        refine_prices.PackingSearch, "seconds_left", lambda _: next(left)
+    )
+    plan = Solution(*[np.zeros(0, np.int64)] * 3, Termination("FEASIBLE", "METHOD"))
+    with Threads(1) as pool:
+        search = refine_prices.PackingSearch(hard_night(), SolveParams(), pool, 0.0)
+        assert not search.is_late(5.0)
+        assert packing._said_cut(search, plan) is plan
+        for name in ("undecided", "make_core", "solve_core"):
+            monkeypatch.setattr(packing, name, lambda *_: np.zeros(0, np.int64))
+        effort = Effort(7.0, 1, 0.0)
+        state = SimpleNamespace(pick=np.zeros(1, np.int64))
+        packing._solved_core(search, None, state, np.zeros(0, np.int64), effort, 0)  # type: ignore[arg-type]
+        assert packing._said_cut(search, plan).termination.limit == "TIME"
+        proved = replace(plan, termination=Termination("OPTIMAL"))
+        assert packing._said_cut(search, proved) is proved
 
 
 def knapsacks(seed: int, num_rows: int, num_goods: int) -> Problem:

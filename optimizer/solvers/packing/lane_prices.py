@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from optimizer.solvers.market import Market, Threads
     from optimizer.solvers.packing.lagrangian import LanePrices, LaneView
+    from optimizer.solvers.packing.refine_prices import PackingSearch
 
 #: Rounds that take in orders which were missed, until what these add to the bound is
 #: such a share of the gap.
@@ -117,7 +119,7 @@ def best_lane_prices(
     prices: LanePrices,
     target: int,
     pool: Threads,
-    seconds_left: Callable[[], float],
+    search: PackingSearch,
 ) -> Held | None:
     """
     Improve prices; if other orders matter at them, add these and repeat.
@@ -137,24 +139,16 @@ def best_lane_prices(
         Value of a known plan, micro-CNY: no bound is below it.
     pool
         Threads that share the merchants.
-    seconds_left
-        Gives the seconds that are left.
+    search
+        Whose time it takes.
     """
-
-    def is_over() -> bool:
-        return seconds_left() <= 0
-
-    began = seconds_left()
+    is_over, began = search.is_late, search.seconds_left()
     try:
         reach = fill_all_lanes(view, prices, pool, is_over).reach
         best = lane_bound(whole, view, prices, reach, pool, is_over)
     except OutOfTime:
         return None
-    reserve = RESERVE * (began - seconds_left())
-
-    def is_late() -> bool:
-        return seconds_left() <= reserve
-
+    is_late = partial(search.is_late, RESERVE * (began - search.seconds_left()))
     for _ in range(MOST_VIEWS):
         if is_late():
             break

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Event
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,6 +61,8 @@ class PackingSearch:
         A common divisor, in micro-CNY, of the savings of all plans.
     compiled
         Seconds of compiling before the solve: later ones are not counted.
+    cut
+        Set once a step ended, or was left out, because of the clock.
     """
 
     problem: Problem
@@ -68,6 +71,7 @@ class PackingSearch:
     ends: float
     unit: int = 1
     compiled: float = 0.0
+    cut: Event = field(default_factory=Event)
 
     def seconds_left(self) -> float:
         """Wall time; that of compiling kernels, once on a machine, is given back."""
@@ -75,8 +79,11 @@ class PackingSearch:
         return self.ends + compiling - time.monotonic()
 
     def is_late(self, kept_back: float = 0.0) -> bool:
-        """Whether the time is up, but for so many seconds."""
-        return self.seconds_left() <= kept_back
+        """Whether the time is up, but for so many seconds; who asks then stops."""
+        if self.seconds_left() > kept_back:
+            return False
+        self.cut.set()
+        return True
 
 
 @dataclass(frozen=True, slots=True, eq=False)

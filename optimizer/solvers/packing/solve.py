@@ -152,7 +152,14 @@ def _solve(search: PackingSearch) -> Solution:
     found = _bounded(search, priced, hoped, chosen, money)
     if planned.market.num_options <= CORE_OPTIONS:
         found = _with_core(search, planned, night, state, found)
-    return with_branches(search, found)
+    return _said_cut(search, with_branches(search, found))
+
+
+def _said_cut(search: PackingSearch, found: Solution) -> Solution:
+    """Say that the clock ended the search, wherever on the way it ended a step."""
+    if found.termination.limit != "METHOD" or not search.cut.is_set():
+        return found
+    return replace(found, termination=Termination("FEASIBLE", "TIME"))
 
 
 def _planned(
@@ -219,6 +226,10 @@ def _solved(
     def is_done(now: PackingPlan) -> bool:
         return _is_close(search, night, now, priced.bound)
 
+    def seconds_left() -> float:
+        search.is_late(kept_back)
+        return search.seconds_left() - kept_back
+
     state = rescued(night, state, search.seconds_left())
     return improved_by_blocks(
         problem=search.problem,
@@ -227,7 +238,7 @@ def _solved(
         state=state,
         pool=search.pool,
         is_done=is_done,
-        seconds_left=lambda: search.seconds_left() - kept_back,
+        seconds_left=seconds_left,
     )
 
 
@@ -316,7 +327,10 @@ def _solved_core(
     close = np.intersect1d(option, undecided(night, state, gap, most))
     narrow = make_core(night, state, close)
     beside = Beside(search.pool, narrow if 2 * len(close) <= len(option) else None)
-    return solve_core(make_core(night, state, option), state, effort, beside)
+    before = search.seconds_left()
+    found = solve_core(make_core(night, state, option), state, effort, beside)
+    search.is_late(before - effort.seconds)
+    return found
 
 
 def _with_linear_prices(
@@ -345,7 +359,7 @@ def _lane_prices(
     orders = market.order[np.unique(market.option_order[worth >= -deep])]
     view = lane_view(problem, sub_market(whole, orders, problem.cap, pool), targets.low)
     start = start_prices(view, priced.prices, priced.merchant_price)
-    return best_lane_prices(whole, view, start, money, pool, search.seconds_left)
+    return best_lane_prices(whole, view, start, money, pool, search)
 
 
 def _termination(search: PackingSearch, bound: int, money: int) -> Termination:
