@@ -50,6 +50,58 @@ def test_beyond_the_limit_the_night_is_the_same(monkeypatch, has_choice):
     assert not problem.option_saving.flags.writeable
 
 
+#: Configurations whose nights are decided over blocks, or refused by name.
+FEATURES = {
+    "kept back at random": {"holdout": {"share": 0.2}},
+    "stations kept back": {"holdout": {"share": 0.2, "unit": "station-day"}},
+    "explored at random": {"holdout": {"explore_share": 0.3}},
+    "explored around the cut-off": {
+        "holdout": {"explore_share": 0.3},
+        "objective": {"explore": "margin"},
+    },
+    "a lower bound": {"objective": {"relative_error": 0.3, "confidence": 0.8}},
+    "fractions pooled": {"policy": {"cap": {"rate": 0.13, "rounding": "pooled"}}},
+    "fractions carried": {"policy": {"cap": {"rate": 0.13, "rounding": "carryover"}}},
+    "purchases": {"capacity": {"count": "expected"}},
+    "rules": {
+        "policy": {
+            "eligibility": [{"column": "region_id", "is": "r1", "reason": "remote"}]
+        }
+    },
+    "broken promises": {
+        "objective": {"fulfilment": [{"carrier_id": "yunda", "probability": 0.7}]}
+    },
+}
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+@pytest.mark.parametrize("bytes_each", [1, 20])
+def test_what_a_night_asks_for_is_the_same_beyond_the_limit(
+    monkeypatch, feature, bytes_each
+):
+    """Whatever decides orders before or beside the solver, over few blocks and many."""
+    monkeypatch.setattr(mapped_orders, "_BYTES_EACH", bytes_each)
+    tables, asked = random_tables(7, num_orders=400), FEATURES[feature]
+    config = {key: {**value} for key, value in asked.items() if key != "policy"}
+    config = tables.config | {
+        key: tables.config.get(key, {}) | value for key, value in config.items()
+    }
+    if "policy" in asked:
+        config["policy"] = [config["policy"][0] | asked["policy"]]
+    plain, found = (
+        optimizer.allocate(
+            *(tables.orders, tables.capacity),
+            config=config | {"solver": solver},
+            options=tables.options,
+            date="2026-11-22",
+        )
+        for solver in ({}, {"memory_gb": 0.000002})
+    )
+    assert found.certificate == plain.certificate
+    for name in ("orders", "merchants", "lanes", "recommendations"):
+        assert getattr(found, name).equals(getattr(plain, name), null_equal=True), name
+
+
 def test_within_the_limit_nothing_goes_to_the_disk(monkeypatch):
     """No file is made for orders that memory may hold."""
     monkeypatch.setattr(tempfile, "TemporaryFile", None)

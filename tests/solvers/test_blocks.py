@@ -83,8 +83,8 @@ def test_blocks_give_the_plan_and_prices_of_one_piece(family, num_blocks):
         assert found.termination.reason == "OPTIMAL"
 
 
-@pytest.mark.parametrize("family", ["a choice", "alike", "a giant merchant"])
-@pytest.mark.parametrize("num_blocks", [1, 3])
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("num_blocks", [1, 2, 7])
 def test_processes_that_hear_only_bytes_answer_as_threads_do(family, num_blocks):
     """Each verb, byte for byte; and the same core, plan, prices and proof."""
     problem = night(family, 1)
