@@ -249,10 +249,74 @@ def reach_for_nothing(ways, is_reached, stack, num_reached):
 
 
 @kernel
-def measure(
+def find_exits(
     first_merchant,
     last_merchant,
     ways,
+    front,
+    hop_start,
+    hop_lane,
+    hop_distance,
+    exit_start,
+    exit_lane,
+    exit_distance,
+    beyond_front,
+    beyond_ground,
+):
+    """
+    Find the shortest ways from some merchants to the lanes that they use.
+
+    Parameters
+    ----------
+    first_merchant, last_merchant
+        Which merchants: from the first to before the last.
+    ways
+        Arcs, and the length of the shortest path from each node to the ground.
+    front
+        ``(num_lanes,) int64``: distance to assume for nodes that are not listed for a
+        lane, micro-CNY.
+    hop_start
+        ``(num_lanes + 1,) int64``: first entry of each lane in the next two.
+    hop_lane, hop_distance
+        ``(m,) int32`` and ``(m,) int64`` micro-CNY: lanes that are listed for a lane,
+        and the distance to them.
+    exit_start
+        ``(num_merchants + 1,) int64``: first entry of each merchant in the next two.
+    exit_lane
+        ``(e,) int32``: lanes that a merchant uses.
+    exit_distance
+        ``(e,) int64``: filled with the distance to them over listed lanes, micro-CNY;
+        ``FAR`` where none leads there.
+    beyond_front, beyond_ground
+        ``(num_merchants,) int64``: filled with the distance to nodes that are not
+        listed, if they are as far as ``front`` says, and if they are the ground.
+    """
+    swap = np.full(len(front), FAR, np.int64)
+    for merchant in range(first_merchant, last_merchant):
+        if exit_start[merchant] == exit_start[merchant + 1]:
+            continue
+        near = ground = ways.merchant_ground[merchant]
+        begin, end = ways.merchant_start[merchant], ways.merchant_start[merchant + 1]
+        for arc in range(begin, end):
+            cost, lane = ways.merchant_cost[arc], ways.merchant_target[arc]
+            near = min(near, cost + front[lane])
+            ground = min(ground, cost + ways.lane_ground[lane])
+            for at in range(hop_start[lane], hop_start[lane + 1]):
+                way = cost + hop_distance[at]
+                swap[hop_lane[at]] = min(swap[hop_lane[at]], way)
+        beyond_front[merchant], beyond_ground[merchant] = near, ground
+        for at in range(exit_start[merchant], exit_start[merchant + 1]):
+            exit_distance[at] = swap[exit_lane[at]]
+        for arc in range(begin, end):
+            lane = ways.merchant_target[arc]
+            for at in range(hop_start[lane], hop_start[lane + 1]):
+                swap[hop_lane[at]] = FAR
+
+
+@kernel
+def measure(
+    first_merchant,
+    last_merchant,
     merchant_start,
     option_start,
     option_lane,
@@ -265,9 +329,10 @@ def measure(
     near_start,
     near_lane,
     near_distance,
-    hop_start,
-    hop_lane,
-    hop_distance,
+    exit_start,
+    exit_lane,
+    exit_distance,
+    beyond,
     margin,
 ):
     """
@@ -277,8 +342,6 @@ def measure(
     ----------
     first_merchant, last_merchant
         Which merchants: from the first to before the last.
-    ways
-        Arcs, and the length of the shortest path from each node to the ground.
     merchant_start
         ``(num_merchants + 1,) int64``: first order of each merchant.
     option_start
@@ -303,11 +366,10 @@ def measure(
     near_lane, near_distance
         ``(k,) int32`` and ``(k,) int64`` micro-CNY: lanes that a merchant is listed
         for, and the distance from them.
-    hop_start
-        ``(num_lanes + 1,) int64``: first entry of each lane in the next two.
-    hop_lane, hop_distance
-        ``(m,) int32`` and ``(m,) int64`` micro-CNY: lanes that are listed for a lane,
-        and the distance to them.
+    exit_start, exit_lane, exit_distance
+        As of :func:`find_exits`: lanes that each merchant uses, and the way there.
+    beyond
+        ``(num_merchants,) int64``: distance to nodes that are not listed, micro-CNY.
     margin
         ``(num_orders,) int64``: filled with the margins, micro-CNY; ``FAR`` where no
         plan has the order.
@@ -323,19 +385,13 @@ def measure(
             continue
         for at in range(near_start[merchant], near_start[merchant + 1]):
             reach[near_lane[at]] = near_distance[at]
-        elsewhere = ways.merchant_ground[merchant]
-        begin, end = ways.merchant_start[merchant], ways.merchant_start[merchant + 1]
-        for arc in range(begin, end):
-            cost, lane = ways.merchant_cost[arc], ways.merchant_target[arc]
-            elsewhere = min(elsewhere, cost + front[lane])
-            for at in range(hop_start[lane], hop_start[lane + 1]):
-                way = cost + hop_distance[at]
-                swap[hop_lane[at]] = min(swap[hop_lane[at]], way)
+        for at in range(exit_start[merchant], exit_start[merchant + 1]):
+            swap[exit_lane[at]] = min(exit_distance[at], beyond[merchant])
         for order in range(first, last):
             if pick[order] >= 0:
                 lane = option_lane[pick[order]]
                 above = option_saving[pick[order]] - price[lane] - cut[merchant]
-                margin[order] = above + min(elsewhere, swap[lane])
+                margin[order] = above + swap[lane]
                 continue
             need = FAR
             for option in range(option_start[order], option_start[order + 1]):
@@ -346,10 +402,6 @@ def measure(
             margin[order] = FAR if need == FAR else -need
         for at in range(near_start[merchant], near_start[merchant + 1]):
             reach[near_lane[at]] = front[near_lane[at]]
-        for arc in range(begin, end):
-            lane = ways.merchant_target[arc]
-            for at in range(hop_start[lane], hop_start[lane + 1]):
-                swap[hop_lane[at]] = FAR
 
 
 @bare_kernel

@@ -27,7 +27,13 @@ from optimizer.solvers.network.exchanges import (
     view_of,
     ways_of,
 )
-from optimizer.solvers.network.margins import Reach, measure_orders, with_values
+from optimizer.solvers.network.margins import (
+    Exits,
+    Reach,
+    measure_orders,
+    reach_of,
+    with_values,
+)
 from optimizer.solvers.network.near_nodes import Near, find_near
 
 if TYPE_CHECKING:
@@ -281,11 +287,12 @@ def find_block_margins(
         return None
     ways = ways_of(problem, view, others)
     with Threads(num_threads) as pool:
-        reach = Reach(view.price, view.cut, ways, find_near(problem, ways, pool))
+        near = find_near(problem, ways, pool)
+        reach = reach_of(problem, view, ways, near, pool)
         order = measure_orders(problem.cap, _asked(problem, view.pick), reach, pool)
     values = with_values(problem, view, reach, others, order)
-    reach_of = ByBlock({b: _part_of(reach, m) for b, m in field.merchant_of.items()})
-    return BlockMargins(values, reach_of)
+    of_block = {b: _part_of(reach, m) for b, m in field.merchant_of.items()}
+    return BlockMargins(values, ByBlock(of_block))
 
 
 def only_orders(
@@ -336,31 +343,43 @@ def _asked(problem: Problem, pick: NDArray[np.int64]) -> AskedOrders:
 
 
 def _part_of(reach: Reach, merchant: NDArray[np.int64]) -> Reach:
-    """Distances of some merchants, and of all lanes."""
-    ways, near = reach.ways, reach.near
-    arc_start, arc = _taken(ways.merchant_start, merchant)
+    """
+    Distances of some merchants; arcs, and lanes near lanes, stay behind.
+
+    The latter grow with the square of the lanes, and are in the merchants' exits.
+    """
+    near, exits = reach.near, reach.exits
     near_start, at = _taken(near.near_start, merchant)
+    exit_start, used = _taken(exits.start, merchant)
     none = np.zeros(0, np.int64)
+    lanes = none.astype(np.int32)
     return Reach(
         reach.price,
         reach.cut[merchant],
-        ways._replace(
+        reach.ways._replace(
             lane_start=none,
-            lane_target=none.astype(np.int32),
+            lane_target=lanes,
             lane_cost=none,
-            merchant_start=arc_start,
-            merchant_target=ways.merchant_target[arc],
-            merchant_cost=ways.merchant_cost[arc],
-            merchant_ground=ways.merchant_ground[merchant],
+            merchant_start=none,
+            merchant_target=lanes,
+            merchant_cost=none,
+            merchant_ground=none,
         ),
         Near(
             front=near.front,
-            hop_start=near.hop_start,
-            hop_lane=near.hop_lane,
-            hop_distance=near.hop_distance,
+            hop_start=none,
+            hop_lane=lanes,
+            hop_distance=none,
             near_start=near_start,
             near_lane=near.near_lane[at],
             near_distance=near.near_distance[at],
+        ),
+        Exits(
+            start=exit_start,
+            lane=exits.lane[used],
+            distance=exits.distance[used],
+            beyond_front=exits.beyond_front[merchant],
+            beyond_ground=exits.beyond_ground[merchant],
         ),
     )
 

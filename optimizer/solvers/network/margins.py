@@ -110,7 +110,7 @@ def find_margins(
     )
     with Threads(1 if problem.num_orders < FEW_ORDERS else num_threads) as pool:
         near = find_near(problem, ways, pool)
-        reach = Reach(view.price, view.cut, ways, near)
+        reach = reach_of(problem, view, ways, near, pool)
         margins = measure_orders(problem.cap, asked, reach, pool)
         besides = None
         if beside is not None:
@@ -130,12 +130,91 @@ class Reach:
         greatest cap prices that go with them, micro-CNY.
     ways, near
         Arcs and distances.
+    exits
+        From each merchant to the lanes that it uses.
     """
 
     price: NDArray[np.int64]
     cut: NDArray[np.int64]
     ways: Ways
     near: Near
+    exits: Exits
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Exits:
+    """
+    Where the freed places of merchants may go.
+
+    Attributes
+    ----------
+    start, lane, distance
+        Lanes that a merchant uses, and the shortest ways there over lanes that are
+        listed: those of merchant ``m`` are ``start[m] : start[m + 1]``.
+    beyond_front, beyond_ground
+        ``(num_merchants,) int64``: shortest ways to nodes that are not listed, if they
+        are as far as the searches went, and if they are the ground.
+    """
+
+    start: NDArray[np.int64]
+    lane: NDArray[np.int32]
+    distance: NDArray[np.int64]
+    beyond_front: NDArray[np.int64]
+    beyond_ground: NDArray[np.int64]
+
+
+def reach_of(
+    problem: Problem, view: View, ways: Ways, near: Near, pool: Threads
+) -> Reach:
+    """
+    Put distances together, with the ways of each merchant to the lanes that it uses.
+
+    Parameters
+    ----------
+    problem, view
+        The night, or that part of it which its plan chooses, and the plan.
+    ways, near
+        Arcs and distances.
+    pool
+        Threads that share the merchants.
+    """
+    from optimizer.solvers.kernels.measure import find_exits
+
+    order = np.flatnonzero(view.pick >= 0)
+    merchant = np.searchsorted(problem.merchant_start, order, side="right") - 1
+    used = np.unique(
+        merchant * problem.num_lanes + problem.option_lane[view.pick[order]]
+    )
+    start = np.searchsorted(
+        used, np.arange(problem.num_merchants + 1) * problem.num_lanes
+    )
+    exits = Exits(
+        start=start.astype(np.int64),
+        lane=(used % max(1, problem.num_lanes)).astype(np.int32),
+        distance=np.zeros(len(used), np.int64),
+        beyond_front=np.zeros(problem.num_merchants, np.int64),
+        beyond_ground=np.zeros(problem.num_merchants, np.int64),
+    )
+    ends = split(exits.start)
+
+    def work(part: int) -> None:
+        find_exits(
+            first_merchant=ends[part],
+            last_merchant=ends[part + 1],
+            ways=ways,
+            front=near.front,
+            hop_start=near.hop_start,
+            hop_lane=near.hop_lane,
+            hop_distance=near.hop_distance,
+            exit_start=exits.start,
+            exit_lane=exits.lane,
+            exit_distance=exits.distance,
+            beyond_front=exits.beyond_front,
+            beyond_ground=exits.beyond_ground,
+        )
+
+    pool.each(work, len(ends) - 1)
+    return Reach(view.price, view.cut, ways, near, exits)
 
 
 def with_values(
@@ -193,10 +272,11 @@ def measure_orders(
         Threads that share the merchants.
     """
     measured = partial(_measured, cap, asked, reach)
-    high = measured(front=reach.near.front, pool=pool)
-    if np.array_equal(reach.near.front, reach.ways.lane_ground):
+    exits, ground = reach.exits, reach.ways.lane_ground
+    high = measured(front=reach.near.front, beyond=exits.beyond_front, pool=pool)
+    if np.array_equal(reach.near.front, ground):
         return Interval(high, high)
-    low = measured(front=reach.ways.lane_ground, pool=pool)
+    low = measured(front=ground, beyond=exits.beyond_ground, pool=pool)
     # A nearer rest makes it easier to come in, and easier to be replaced.
     return Interval(np.minimum(low, high), np.maximum(low, high))
 
@@ -207,12 +287,13 @@ def _measured(
     reach: Reach,
     *,
     front: NDArray[np.int64],
+    beyond: NDArray[np.int64],
     pool: Threads,
 ) -> NDArray[np.int64]:
-    """Margins if every node not listed for a lane were this far from it."""
+    """Margins if every node not listed for a lane, or a merchant, were this far."""
     from optimizer.solvers.kernels.measure import measure
 
-    near = reach.near
+    near, exits = reach.near, reach.exits
     margin = np.zeros(len(asked.pick), np.int64)
     ends = split(asked.option_start[asked.merchant_start])
 
@@ -220,7 +301,6 @@ def _measured(
         measure(
             first_merchant=ends[part],
             last_merchant=ends[part + 1],
-            ways=reach.ways,
             merchant_start=asked.merchant_start,
             option_start=asked.option_start,
             option_lane=asked.option_lane,
@@ -233,9 +313,10 @@ def _measured(
             near_start=near.near_start,
             near_lane=near.near_lane,
             near_distance=near.near_distance,
-            hop_start=near.hop_start,
-            hop_lane=near.hop_lane,
-            hop_distance=near.hop_distance,
+            exit_start=exits.start,
+            exit_lane=exits.lane,
+            exit_distance=exits.distance,
+            beyond=beyond,
             margin=margin,
         )
 
