@@ -170,6 +170,7 @@ LOOKS_AT_THE_CLOCK = {
     "tests/desk/test_people.py": "signs links that hold today",
     "tests/night/test_moved_projects.py": "lets a second pass between two nights",
     "tests/night/test_previous.py": "sets the clock far past a limit, to end there",
+    "tests/solvers/test_left_running.py": "waits for a solver before it stops a run",
     "tests/test_operations_examples.py": "allows for a midnight in between",
     "tests/test_operations_run.py": "asks once which day was yesterday",
     "tests/support/crash.py": "kills runs at random moments: each must do",

@@ -90,7 +90,8 @@ def test_what_a_night_asks_for_is_the_same_beyond_the_limit(
         config["policy"] = [config["policy"][0] | asked["policy"]]
     plain, found = (
         optimizer.allocate(
-            *(tables.orders, tables.capacity),
+            tables.orders,
+            tables.capacity,
             config=config | {"solver": solver},
             options=tables.options,
             date="2026-11-22",

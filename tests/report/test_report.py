@@ -623,8 +623,8 @@ def test_without_exact_values_the_prices_of_the_proof_are_called_that(night, lan
     }
     page = report_html(night.record, tables)
     words = (
-        ("brings at most its price and the gap together", "There alone, CNY"),
-        ("最多可带来其价格与差距之和", "仅此行加一个"),
+        ("may bring less than its price or more", "There alone, CNY"),
+        ("可能少于其价格，也可能更多", "仅此行加一个"),
     )
     shown = articles(page)[language]
     assert words[language][0] in shown.text

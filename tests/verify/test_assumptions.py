@@ -224,7 +224,7 @@ def test_what_a_night_assumes_is_stated_again(
     assert len(record["realised"]["by_night"]) == 14
     shown = visible((run / "report.html").read_text())
     assert "all 20 nights" in shown
-    assert "The last 14 of 20 nights are listed." in shown
+    assert "14 of 20 nights are listed, the last that have" in shown
     assert ("EFFECT_BY_ORDER" in codes) == (learner in TRIED)
     assert ("EFFECT_UNTRIED" in codes) == (learner == "share")
     rest = ["KEPT_MEASURED", "KEPT_AS_POOL", "MODEL_AGE", "ROWS_WAITED"]

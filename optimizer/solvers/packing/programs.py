@@ -204,11 +204,9 @@ def solve_by_cp_sat(
         ),
     )
     kind = mathopt.SolverType.CP_SAT
+    is_stopped = effort.is_stopped
     result = _solve(
-        *(program, True, kind, params),
-        known=known,
-        stop=stop,
-        is_stopped=effort.is_stopped,
+        program, True, kind, params, known=known, stop=stop, is_stopped=is_stopped
     )
     if result is None or not result.has_primal_feasible_solution():
         return None
