@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 #: Name of the cell beside a block.
 OWN = "own"
-#: Parts of more bytes in all go as a table.
-LITERAL_BYTES = 1 << 16
+#: Parts of more bytes in all go as a table. With less a pass takes half the time of a
+#: join: 0.25 s against 0.55 of a million orders in two blocks.
+LITERAL_BYTES = 1 << 20
 _NARROW = (np.int8, np.int16, np.int32)
 
 
