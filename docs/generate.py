@@ -23,6 +23,7 @@ ROOT = DOCS.parent
 BESIDE = (
     "CHANGELOG.md",
     "benchmarks/README.md",
+    "benchmarks/large_nights.md",
     "benchmarks/learning.md",
     "benchmarks/packing.md",
     "tests/formats/README.md",
