@@ -366,8 +366,11 @@ def measure(
     near_lane, near_distance
         ``(k,) int32`` and ``(k,) int64`` micro-CNY: lanes that a merchant is listed
         for, and the distance from them.
-    exit_start, exit_lane, exit_distance
-        As of :func:`find_exits`: lanes that each merchant uses, and the way there.
+    exit_start
+        ``(num_merchants + 1,) int64``: first entry of each merchant in the next two.
+    exit_lane, exit_distance
+        ``(k,) int32`` and ``(k,) int64`` micro-CNY: lanes that each merchant uses, and
+        the way there, as of :func:`find_exits`.
     beyond
         ``(num_merchants,) int64``: distance to nodes that are not listed, micro-CNY.
     margin
