@@ -53,12 +53,15 @@ class BaseRate:
         The share.
     num_parcels
         Parcels that it was counted on; ``None``: it is stated.
+    num_refused
+        Rows of the same table that break a rule, and were not counted.
     """
 
     harm: str
     against: str
     rate: float
     num_parcels: int | None = None
+    num_refused: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +202,7 @@ def calibration(
     -------
     list of dict
         ``harm``, ``against``, ``predicted``, ``known``, ``ratio`` (``None`` where the
-        known rate is 0), ``num_parcels``.
+        known rate is 0), ``num_parcels``, ``num_refused``.
     """
     mean = {row["column"]: row["mean"] for row in probabilities["columns"]}
     return [
@@ -210,6 +213,7 @@ def calibration(
             "known": rate.rate,
             "ratio": mean[column] / rate.rate if rate.rate else None,
             "num_parcels": rate.num_parcels,
+            "num_refused": rate.num_refused,
         }
         for rate in rates
         if (column := f"{rate.harm}_prob_standard") in mean

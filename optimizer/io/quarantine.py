@@ -239,6 +239,10 @@ class QuarantineLog:
             )
         ]
 
+    def num_broken(self, source: str) -> int:
+        """Count a table's broken rows, each once."""
+        return _num_distinct([f for f in self._findings if f.source == source])
+
     def has_any(self, source: str) -> bool:
         """Whether a table has broken rows."""
         return any(finding.source == source for finding in self._findings)

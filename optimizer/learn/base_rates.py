@@ -100,7 +100,7 @@ def _counted(source: Source, config: Config, day: dt.date) -> list[BaseRate]:
         for harm in known:
             happened[harm] += int(frame[OUTCOME_OF[harm]].sum())
     return [
-        BaseRate(harm, "history", count / num, num)
+        BaseRate(harm, "history", count / num, num, log.num_broken(OUTCOMES.name))
         for harm, count in happened.items()
         if num
     ]

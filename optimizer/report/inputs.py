@@ -328,7 +328,8 @@ def _chances(found: Found, say: Callable[[str], str], _: Language) -> Section:
 
 def _held(found: Found, say: Callable[[str], str], _language: Language) -> Section:
     rows, notes = [], []
-    for row in found["probabilities"]["calibration"]:
+    known = found["probabilities"]["calibration"]
+    for row in known:
         ratio, count = row["ratio"], row["num_parcels"]
         harm, against = say(_HARMS[row["harm"]]), say(_AGAINST[row["against"]])
         rows.append(
@@ -350,6 +351,9 @@ def _held(found: Found, say: Callable[[str], str], _language: Language) -> Secti
                     )
                 ).format(harm=harm, against=against)
             )
+    if num_refused := max((one["num_refused"] for one in known), default=0):
+        told = N_("Rows of past outcomes that break a rule and do not count: {num}.")
+        notes.append(say(told).format(num=_count(num_refused)))
     if not rows:
         notes.append(
             say(N_("There is nothing to hold them against; see what is missing."))

@@ -420,6 +420,26 @@ def test_outcomes_give_a_rate_and_bad_ones_only_a_note(
     assert found["probabilities"]["calibration"] == []
 
 
+def test_rows_of_outcomes_that_break_a_rule_are_told_beside_the_rate(
+    published: SmallNight, cli: Callable[..., Call]
+) -> None:
+    """A row that breaks two rules counts once, and is in no rate."""
+    from tests.support.trial import outcomes
+
+    past = outcomes(400)
+    broken = past.head(1).with_columns(
+        date=pl.lit(None, pl.Date), complaint=pl.lit(None, pl.Boolean)
+    )
+    pl.concat([past, broken]).write_parquet(published.folder / "outcomes.parquet")
+    published.configure(learning={"history": "outcomes.parquet"})
+    held = found_of(cli, "--force")["probabilities"]["calibration"]
+    num_standard = len(past.filter(~pl.col("is_premium")))
+    told = {(row["num_parcels"], row["num_refused"]) for row in held}
+    assert told == {(num_standard, 1)}
+    given = ("validate", "--config", "config.yaml", "--date", DAY, "--force")
+    assert "break a rule and do not count: 1." in cli(*given).out
+
+
 def test_a_refused_row_is_shown_with_its_file_and_line(
     published: SmallNight, cli: Callable[..., Call]
 ) -> None:
