@@ -141,6 +141,8 @@ def _of_harm(model: LearnedModel, harm: str) -> CodedWarning:
     if model.pooled is None:
         return warn("EFFECT_ON_CARD", harm=harm, kind=model.kind)
     known = model.pooled[harm]
+    if not known.num_premium and known.prior_weight is None:
+        return warn("EFFECT_UNKNOWN", harm=harm)
     half = NUM_ERRORS * known.error
     told = {
         "harm": harm,

@@ -373,6 +373,11 @@ _ASSUMPTIONS: dict[str, WarningKind] = {
         low="share",
         high="share",
     ),
+    "EFFECT_UNKNOWN": _about(
+        "what premium removes of the harm ({harm}) is not known and counts as nothing: "
+        "no parcel has measured it, and learning.prior states nothing",
+        harm="word",
+    ),
     "EFFECT_MEASURED": _counted(
         "a kept promise removes {share} of the harm ({harm}; {low} to {high} at 95 %), "
         "as {num_parcels} parcel shows that got premium at random",

@@ -228,6 +228,9 @@ def _effects(model: Any, harms: Sequence[str], *, is_drawn: bool) -> Iterator[_S
             yield "EFFECT_ON_CARD", {"harm": harm, "kind": model["kind"]}
             continue
         known = pooled[harm]
+        if known["num_premium"] == 0 and known["prior_weight"] is None:
+            yield "EFFECT_UNKNOWN", {"harm": harm}
+            continue
         share, half = known["share"], _ERRORS * known["error"]
         values: dict[str, Any] = {
             "harm": harm,

@@ -116,7 +116,10 @@ def _candidates(learner: str) -> list[Candidate]:
     ]
 
 
-def _model(learner: str) -> LearnedModel:
+KNOWN = Pooled(share=0.55, error=0.05, prior_weight=0.01, num_premium=90)
+
+
+def _model(learner: str, returns: Pooled = KNOWN) -> LearnedModel:
     """A model of a learner, which has seen most carriers and few regions."""
     promises = [
         Promise(
@@ -133,7 +136,6 @@ def _model(learner: str) -> LearnedModel:
     risk = Risk(
         intercept=-1.5, slopes={NUMBER: 0.05}, levels={"carrier_id": {"yunda": 0.3}}
     )
-    known = Pooled(share=0.55, error=0.05, prior_weight=0.01, num_premium=90)
     unnamed = LearnedModel(
         format=2,
         version="",
@@ -155,7 +157,7 @@ def _model(learner: str) -> LearnedModel:
             Leak(harm="complaint", column="category_id", share=0.9956),
             Leak(harm="return", column="region_id", share=0.993, is_left_out=True),
         ],
-        pooled=dict.fromkeys(HARMS, known),
+        pooled={"complaint": KNOWN, "return": returns},
         realised=Realised(
             num_parcels=1_200,
             promised_cny=2_000.5,
@@ -174,7 +176,12 @@ def _model(learner: str) -> LearnedModel:
 
 
 def _night(
-    folder: Path, learner: str, *, carriers_per_order: int = 1, **objective: Any
+    folder: Path,
+    learner: str,
+    *,
+    carriers_per_order: int = 1,
+    returns: Pooled = KNOWN,
+    **objective: Any,
 ) -> Path:
     """A night whose tables have no probability: the model gives them all."""
     tables = simulated(
@@ -187,7 +194,7 @@ def _night(
         for name, table in tables.items()
     }
     (folder / "model").mkdir()
-    (folder / "model/model.json").write_text(model_text(_model(learner)))
+    (folder / "model/model.json").write_text(model_text(_model(learner, returns)))
     more = {"model": str(folder / "model"), "holdout": {"share": 0.1}}
     config = settings(Variant(config=more))
     config["objective"] |= objective
@@ -238,6 +245,26 @@ def test_what_a_night_assumes_is_stated_again(
     assert low < saving
     if learner == "boosted":
         assert verify_run(run).findings == ()
+
+
+@pytest.mark.slow
+def test_an_effect_that_nothing_says_anything_of_is_not_told_as_stated(
+    tmp_path: Path,
+) -> None:
+    """No prior, and a history without a return: not known, by both statements."""
+    nothing = Pooled(share=0, error=0, prior_weight=None, num_premium=0)
+    run = _night(tmp_path, "share", returns=nothing)
+    record = record_of(run)
+    told = [(one["code"], one["values"].get("harm")) for one in record["assumptions"]]
+    assert told[:2] == [("EFFECT_WEIGHED", "complaint"), ("EFFECT_UNKNOWN", "return")]
+    assert state_again(run, record) == []
+    stated = warn("EFFECT_STATED", harm="return", share="0", low="0", high="0")
+    wrong = [
+        stated.to_json() if one["code"] == "EFFECT_UNKNOWN" else one
+        for one in record["assumptions"]
+    ]
+    found = state_again(run, record | {"assumptions": wrong})
+    assert any("EFFECT_UNKNOWN (return) is left out" in str(one) for one in found)
 
 
 @pytest.mark.slow
