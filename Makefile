@@ -61,7 +61,7 @@ sail: .sail/$(call PINS,sail)
 wheel: .venv/dev-$(call HASH,dev)
 	tests/packaging/wheel.sh $(abspath $(BIN))
 
-# Measures anew what is published and stale, about 17 minutes on two quiet cores; what it
+# Measures anew what is published and stale, about 35 minutes on two quiet cores; what it
 # has is kept, so it may be stopped and called again. Then bench-check passes. With MINUTES=15
 # it begins nothing new after those, and drops what is stale then.
 bench: .venv/benchmarks-$(call HASH,benchmarks)

@@ -3,13 +3,16 @@ Nights of one, ten and a hundred million orders: stages, memory over time, a pro
 
     python -m benchmarks.large_nights run 1m 10m       # files to published night
     python -m benchmarks.large_nights run 100m --memory-gb 4
+    python -m benchmarks.large_nights run 1m 10m --before FOLDER
     python -m benchmarks.large_nights profile 10m      # the first thread's time
     python -m benchmarks.large_nights page              # large_nights.md and .svg again
 
 Nights have one carrier for each order and 2,000 orders for each merchant, so that all
 that is counted grows alike. While one is run the memory of its process is looked at
 four times a second: what is its own, and what is mapped from files, which the system
-may take back. ``--scratch`` keeps the simulated nights for the next time.
+may take back. ``--scratch`` keeps the simulated nights for the next time. With
+``--before``, the folder of an earlier commit's files (``git worktree add``), each
+night is run by that commit first and then by this one, and the page has both.
 """
 
 from __future__ import annotations
@@ -48,11 +51,16 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "large_nights.json"
 PAGE, PICTURE = HERE / "large_nights.md", HERE / "large_nights.svg"
 BEGIN, END = "<!-- nights: begin -->", "<!-- nights: end -->"
+BEGIN_BOTH, END_BOTH = "<!-- before: begin -->", "<!-- before: end -->"
+#: Orders of the night that an earlier commit compiles its kernels on.
+WARM_UP = "250k"
 ORDERS_PER_MERCHANT, SEED = 2_000, 7
 #: Seconds between two looks at the memory; at most so many of them are kept.
 LOOK_SECONDS, MOST_LOOKS = 0.25, 120
 #: Functions that a profile prints.
 NUM_FUNCTIONS = 10
+#: What no stage's clock counts.
+REST = "start, publishing, reading back"
 
 
 def main(words: list[str] | None = None) -> None:
@@ -64,17 +72,23 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("sizes", nargs="*", metavar="SIZE", help="such as 10m")
     parser.add_argument("--memory-gb", type=float, help="solver.memory_gb of the night")
     parser.add_argument("--scratch", type=Path, help="where nights are, or are put")
+    parser.add_argument("--before", type=Path, help="files of an earlier commit")
     given = parser.parse_args(words)
     with tempfile.TemporaryDirectory() as name:
         scratch = given.scratch or Path(name)
+        if given.before is not None:
+            small = simulated(scratch / WARM_UP, parse_size(WARM_UP))
+            measure(small, parse_size(WARM_UP), None, scratch, given.before)
         for size in given.sizes:
             inputs = simulated(scratch / size, parse_size(size))
             if given.what == "profile":
                 print(profile(inputs, scratch))
                 continue
-            record = measure(inputs, parse_size(size), given.memory_gb, scratch)
-            keep(record)
-            print(json.dumps({k: v for k, v in record.items() if k != "looks"}))
+            for code in [given.before, None] if given.before is not None else [None]:
+                night = (inputs, parse_size(size), given.memory_gb, scratch)
+                record = measure(*night, code)
+                keep(record)
+                print(json.dumps({k: v for k, v in record.items() if k != "looks"}))
     if given.what != "profile":
         write_page(read_records(RESULTS))
 
@@ -91,10 +105,21 @@ def simulated(folder: Path, num_orders: int) -> Path:
 
 
 def measure(
-    inputs: Path, num_orders: int, memory_gb: float | None, scratch: Path
+    inputs: Path,
+    num_orders: int,
+    memory_gb: float | None,
+    scratch: Path,
+    code: Path | None = None,
 ) -> Record:
     """
     Run a night once from the command line, and look at its memory meanwhile.
+
+    Parameters
+    ----------
+    inputs, num_orders, memory_gb, scratch
+        The night's files, its size and limit, and where it is published.
+    code
+        Files of an earlier commit that runs it; ``None``: these.
 
     Returns
     -------
@@ -110,7 +135,8 @@ def measure(
         told = Path(name) / "told.json"
         rules = _rules(inputs, Path(name), memory_gb)
         words = ["--quiet", "run", "--config", str(rules), "--json"]
-        job = _optimizer([*words, "--date", DAY.isoformat()], told=told)
+        words += ["--date", DAY.isoformat()]
+        job = _optimizer(words, told=told, code=code)
         looks: list[tuple[float, int, int]] = []
         while job.poll() is None:
             looks.append((time.perf_counter() - start, *_memory_of(job.pid)))
@@ -124,7 +150,8 @@ def measure(
     return {
         "num_orders": num_orders,
         "name": size_name(num_orders)
-        + ("" if memory_gb is None else f"-{memory_gb:g}gb"),
+        + ("" if memory_gb is None else f"-{memory_gb:g}gb")
+        + ("" if code is None else "-before"),
         "peer": "run",
         "memory_gb": memory_gb,
         "seconds": round(seconds, 2),
@@ -138,8 +165,14 @@ def measure(
         "cores_of_others": round((others_now - others) / (ended - began), 2),
         "measured": dt.date.today().isoformat(),
         "machine": describe_machine(),
-        "source": source_of("run"),
+        "source": source_of("run") if code is None else commit_of(code),
     }
+
+
+def commit_of(code: Path) -> str:
+    """Short name of the commit that a folder's files are of."""
+    words = ["git", "-C", str(code), "rev-parse", "--short=8", "HEAD"]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout[:8]
 
 
 def thinned(looks: Sequence[tuple[float, int, int]]) -> list[list[float]]:
@@ -184,16 +217,69 @@ def keep(record: Record) -> None:
 
 
 def write_page(records: Sequence[Record]) -> None:
-    """Put the table between its marks, and draw the picture."""
-    before, rest = PAGE.read_text().split(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{table(records)}\n\n{END}{rest.split(END)[1]}")
-    draw(records)
+    """Put the tables between their marks, and draw the picture."""
+    earlier = [record for record in records if _is_before(record)]
+    ours = [record for record in records if not _is_before(record)]
+    page = _between(PAGE.read_text(), BEGIN, table(ours), END)
+    PAGE.write_text(_between(page, BEGIN_BOTH, both_tables(earlier, ours), END_BOTH))
+    draw(ours)
+
+
+def both_tables(earlier: Sequence[Record], ours: Sequence[Record]) -> str:
+    """Seconds by stage of an earlier commit beside those of this one, by night."""
+    later = {record["name"]: record for record in ours}
+    pairs = [
+        (old, later[name])
+        for old in earlier
+        if (name := old["name"].removesuffix("-before")) in later
+    ]
+    if not pairs:
+        return "Nothing was measured yet."
+    head, stages = ["stage"], [*pairs[0][1]["stage_seconds"], "all", REST]
+    for old, new in pairs:
+        head += [f"{_name(new)}, `{old['source']}`", f"{_name(new)}, now", "part"]
+    lines = [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
+    for stage in stages:
+        cells = []
+        for old, new in pairs:
+            was, now = _seconds_of(old, stage), _seconds_of(new, stage)
+            cells += [f"{was:,.2f} s", f"{now:,.2f} s", f"{now / was:.2f}"]
+        lines.append(_line([stage, *cells]))
+    for label, key, unit in (
+        ("CPU", "cpu_seconds", "s"),
+        ("own memory, at most", "own_bytes", "GB"),
+    ):
+        cells = []
+        for old, new in pairs:
+            was, now = (one[key] / (1e9 if unit == "GB" else 1) for one in (old, new))
+            cells += [f"{was:,.2f} {unit}", f"{now:,.2f} {unit}", f"{now / was:.2f}"]
+        lines.append(_line([label, *cells]))
+    measured = [(old["measured"], new["measured"], "") for old, new in pairs]
+    lines.append(_line(["measured", *(cell for cells in measured for cell in cells)]))
+    busy = [
+        (f"{old['cores_of_others']:g}", f"{new['cores_of_others']:g}", "")
+        for old, new in pairs
+    ]
+    lines.append(
+        _line(["cores of others", *(cell for cells in busy for cell in cells)])
+    )
+    return "\n".join(lines)
+
+
+def _between(page: str, begin: str, text: str, end: str) -> str:
+    """Put a text between two marks of a page."""
+    before, rest = page.split(begin)
+    return f"{before}{begin}\n\n{text}\n\n{end}{rest.split(end)[1]}"
+
+
+def _is_before(record: Record) -> bool:
+    return bool(record["name"].endswith("-before"))
 
 
 def table(records: Sequence[Record]) -> str:
     """Seconds by stage, beside those of the smallest night grown with the orders."""
     least = records[0]
-    stages = [*least["stage_seconds"], "all", "start, publishing, reading back"]
+    stages = [*least["stage_seconds"], "all", REST]
     head = ["stage", *(_name(record) for record in records)]
     lines = [_line(head), _line(["---", *["---:"] * len(records)])]
     for stage in stages:
@@ -299,14 +385,18 @@ def _processor_seconds() -> float:
     return times.children_user + times.children_system
 
 
-def _optimizer(words: list[str], told: Path | None = None) -> subprocess.Popen[str]:
-    """Begin a command; what it prints goes into a file."""
+def _optimizer(
+    words: list[str], told: Path | None = None, code: Path | None = None
+) -> subprocess.Popen[str]:
+    """Begin a command of these files or others; what it prints goes to a file."""
+    home = HERE.parent if code is None else code
     with (told or Path(os.devnull)).open("w") as out:
         return subprocess.Popen(
             [sys.executable, "-m", "optimizer", *words],
             stdout=out,
             text=True,
-            cwd=HERE.parent,
+            cwd=home,
+            env={**os.environ, "PYTHONPATH": str(home.resolve())},
         )
 
 

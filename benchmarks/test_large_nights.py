@@ -18,13 +18,16 @@ def test_a_night_is_measured_told_and_drawn(
 ) -> None:
     """Stages, memory over time and proof are kept; page and picture show them."""
     page, picture = tmp_path / "page.md", tmp_path / "picture.svg"
-    page.write_text(f"before\n{large_nights.BEGIN}\n{large_nights.END}\nafter\n")
+    marks = (large_nights.BEGIN, large_nights.END)
+    more = (large_nights.BEGIN_BOTH, large_nights.END_BOTH)
+    page.write_text("\n".join(["before", *marks, *more, "after\n"]))
     monkeypatch.setattr(large_nights, "RESULTS", tmp_path / "results.json")
     monkeypatch.setattr(large_nights, "PAGE", page)
     monkeypatch.setattr(large_nights, "PICTURE", picture)
     words = ["run", "2k", "4k", "--scratch", str(tmp_path), "--memory-gb", "1"]
 
     large_nights.main(words)
+    assert "Nothing was measured yet." in page.read_text()
 
     small, large = json.loads((tmp_path / "results.json").read_text())
     assert (small["name"], large["name"]) == ("2k-1gb", "4k-1gb")
@@ -46,3 +49,30 @@ def test_a_profile_names_functions(tmp_path: Path) -> None:
     seconds = [float(line.split()[0]) for line in functions]
     assert len(seconds) == large_nights.NUM_FUNCTIONS
     assert seconds == sorted(seconds, reverse=True)
+
+
+def test_an_earlier_commit_stands_beside_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each night is run by both; the earlier is in no table of growth, nor stale."""
+    page, picture = tmp_path / "page.md", tmp_path / "picture.svg"
+    marks = (large_nights.BEGIN, large_nights.END)
+    more = (large_nights.BEGIN_BOTH, large_nights.END_BOTH)
+    page.write_text("\n".join(["before", *marks, *more, "after\n"]))
+    monkeypatch.setattr(large_nights, "RESULTS", tmp_path / "results.json")
+    monkeypatch.setattr(large_nights, "PAGE", page)
+    monkeypatch.setattr(large_nights, "PICTURE", picture)
+    monkeypatch.setattr(large_nights, "WARM_UP", "2k")
+    monkeypatch.setattr(large_nights, "commit_of", lambda _: "0123abcd")
+    here = large_nights.HERE.parent
+
+    words = ["run", "2k", "--scratch", str(tmp_path), "--before", str(here)]
+    large_nights.main(words)
+
+    old, new = json.loads((tmp_path / "results.json").read_text())
+    assert sorted([old["name"], new["name"]]) == ["2k", "2k-before"]
+    assert old["num_chosen"] == new["num_chosen"] > 0
+    told = page.read_text()
+    assert "| stage | 2K |\n" in told
+    assert "| stage | 2K, `0123abcd` | 2K, now | part |" in told
+    assert "Stale" not in told
