@@ -11,19 +11,32 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from optimizer.contracts.headline import by_mean
-from optimizer.contracts.run_folder import read_record
+from optimizer.contracts.run_folder import RECORD, read_record
 from optimizer.desk.problems import PageProblem
 from optimizer.errors import DataError
+from optimizer.io.published_tables import read_table
 from optimizer.night.folders import published_nights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import polars as pl
+
 #: Seconds after which the folders are looked at again.
 FRESH_SECONDS = 1.0
 #: Records that are kept, of the nights that were opened last.
 NUM_RECORDS = 64
+#: What is said of a record that is JSON, and no record.
+NOT_A_RECORD = "its record is not as one should be"
+#: What reading a value raises that is of another kind than it should be.
+MISSHAPEN = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError)
+#: Parts of a record that pages take for mappings and for lists; ``None``: it lacks one.
+_PARTS: tuple[tuple[Any, tuple[str, ...]], ...] = (
+    (dict, ("summary", "certificate", "policy", "config")),
+    (dict | None, ("termination", "identity", "outputs", "inputs", "realised")),
+    (list | None, ("warnings", "alerts", "assumptions")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +86,20 @@ class OpenNight:
     day: dt.date
     folder: Path
     record: Mapping[str, Any]
+
+
+def table_of(night: OpenNight, name: str) -> pl.DataFrame:
+    """
+    Read a whole table of a night; empty where the night never had it.
+
+    Raises
+    ------
+    DataError
+        When it is damaged, or is gone though the record names it.
+    """
+    if name in night.record.get("outputs", {}) and not (night.folder / name).is_file():
+        raise DataError(f"{night.folder / name}: is missing, and the record names it")
+    return read_table(night.folder, name)
 
 
 class PublishedNights:
@@ -157,7 +184,7 @@ class PublishedNights:
             if folder in self._records:
                 self._records.move_to_end(folder)
                 return self._records[folder]
-        record = read_record(folder)
+        record = read_shaped(folder)
         with self._lock:
             self._records[folder] = record
             while len(self._records) > NUM_RECORDS:
@@ -166,12 +193,42 @@ class PublishedNights:
 
     def _line(self, day: dt.date, folder: Path) -> NightLine:
         try:
-            return line_of(day, folder.name, read_record(folder))
+            return line_of(day, folder.name, read_shaped(folder))
         except DataError as error:
             return NightLine(day, folder.name, unreadable=str(error))
-        except (KeyError, TypeError, ValueError):
-            why = "its record is not as one should be"
-            return NightLine(day, folder.name, unreadable=why)
+
+
+def read_shaped(folder: Path) -> Mapping[str, Any]:
+    """
+    Read a record that has the parts that pages go by.
+
+    Raises
+    ------
+    DataError
+        When there is none, or it was edited into something else.
+    """
+    record = read_record(folder)
+    if not is_shaped(record):
+        raise DataError(f"{folder / RECORD}: {NOT_A_RECORD}")
+    return record
+
+
+def is_shaped(record: Mapping[str, Any]) -> bool:
+    """
+    Whether a record has the parts that every night has, each of its kind.
+
+    Examples
+    --------
+    >>> is_shaped({"summary": None})
+    False
+    """
+    try:
+        line_of(dt.date.min, "", record)
+    except MISSHAPEN:
+        return False
+    return all(
+        isinstance(record.get(name), kind) for kind, names in _PARTS for name in names
+    )
 
 
 def line_of(day: dt.date, version: str, record: Mapping[str, Any]) -> NightLine:

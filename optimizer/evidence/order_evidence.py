@@ -233,7 +233,12 @@ def _chain_from(links: Sequence[Link], day: dt.date, version: str) -> list[Link]
 def _leaves(folder: Path) -> list[bytes]:
     name = folder / LEAVES
     if name.is_file():
-        return [bytes.fromhex(line) for line in name.read_text("ascii").split()]
+        try:
+            return [bytes.fromhex(line) for line in name.read_text("ascii").split()]
+        except ValueError:
+            raise DataError(
+                f"{name}: is damaged; take it from a copy of the night"
+            ) from None
     return row_leaves(decision_groups(folder))[0]  # a night of an older program
 
 

@@ -10,6 +10,8 @@ import polars as pl
 import pytest
 from starlette.applications import Starlette
 
+from optimizer.errors import DataError
+from optimizer.telemetry.failures import record_failure
 from tests.desk.test_what_if import InThisProcess
 from tests.support.browser import Browser, find_browser
 from tests.support.desk import ask_desk
@@ -72,6 +74,10 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         night = hostile_night(folder)
         night.run()
         repeat_night(night, 2)
+        why = DataError(
+            "orders.parquet: row 2: " + "an id is longer than it may be; " * 9
+        )
+        record_failure(str(night.runs), DAY, 3, why)
         desk = ask_desk(night, solver=InThisProcess(10**6), link_key=KEY)
         orders = pl.read_parquet(night.run_dir / "decisions.parquet")
         (order,) = orders.filter(pl.col("order_id") == NAMES[0])["order_id"]
@@ -314,6 +320,15 @@ def test_a_key_has_its_words_beside_it_and_each_its_colour(
     assert len(set(desktop.ask(colours))) == 2
     clear = "getComputedStyle(key).backgroundColor === 'rgba(0, 0, 0, 0)'"
     assert desktop.ask(f"{keys}.every((key) => {clear})")
+
+
+def test_what_a_failed_run_said_is_read_without_moving_the_table(
+    town: Town, desktop: LiveBrowser
+) -> None:
+    """A long sentence goes on in the next line, and no row is pushed out of sight."""
+    desktop.open(town.address + town.pages["health"])
+    table = "document.querySelector('.said').closest('.scroll')"
+    assert desktop.ask(f"{table}.scrollWidth <= {table}.clientWidth")
 
 
 def test_without_scripts_pages_read_sort_and_solve(

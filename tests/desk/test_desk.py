@@ -14,7 +14,13 @@ import polars as pl
 import pytest
 from starlette.testclient import TestClient
 
-from optimizer.contracts.tables import MERCHANT_RESULTS
+from optimizer.contracts.columns import Table
+from optimizer.contracts.tables import (
+    LANE_RESULTS,
+    MERCHANT_RESULTS,
+    NIGHTS,
+    QUARANTINE,
+)
 from optimizer.desk.access import Access, access_for
 from optimizer.desk.asked import Part
 from optimizer.desk.kept import Answer, KeptAnswers
@@ -459,6 +465,7 @@ def test_names_that_attack_stay_text(asked, name: str) -> None:
         (f"/nights/{DAY}/orders?sort=reason;drop", 400, "sort cannot be"),
         (f"/nights/{DAY}/orders?merchant_id={'m' * 300}", 400, "no id is"),
         ("/nights?until=2026-13", 400, "2026-13 is not a month"),
+        ("/nights?until=0001-01", 400, "0001-01 is not a month"),
         ("/nights?until=9999-12", 400, "9999-12 is not a month"),
         ("/order?id=nobody", 404, "nights has the order nobody"),
         (f"/order?id=nobody&night={DAY}", 404, "has no order nobody"),
@@ -618,6 +625,57 @@ def test_a_night_whose_record_is_broken_is_listed_with_why(
     asked = ask_desk(published)
     assert "cannot be read as JSON" in seen(asked, "/nights").plain
     assert "cannot be read as JSON" in seen(asked, f"/nights/{DAY}", 404).plain
+
+
+@pytest.mark.parametrize("table", [LANE_RESULTS, MERCHANT_RESULTS, QUARANTINE, NIGHTS])
+def test_a_table_that_is_gone_is_named_and_not_taken_for_empty(
+    published: SmallNight, table: Table
+) -> None:
+    """A night that lost one of its files says which, on each page that shows it."""
+    (published.run_dir / table.file).unlink()
+    asked = ask_desk(published)
+    assert table.file in seen(asked, f"/nights/{DAY}", 404).plain
+    if table is MERCHANT_RESULTS:
+        assert table.file in seen(asked, f"/nights/{DAY}/merchants", 404).plain
+    if table is LANE_RESULTS:
+        assert table.file in seen(asked, "/carrier", 404).plain
+
+
+def test_a_night_of_before_some_tables_is_shown(published: SmallNight) -> None:
+    """The oldest nights have no table of the nights before them, and say so."""
+    path = published.run_dir / "run.json"
+    record = json.loads(path.read_text())
+    for name in (NIGHTS.file, "figures.parquet"):
+        (published.run_dir / name).unlink()
+        del record["outputs"][name]
+    path.write_text(json.dumps(record))
+    seen(ask_desk(published), f"/nights/{DAY}")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("summary", None),
+        ("certificate", "x"),
+        ("run_measurements", float("inf")),
+        ("config", []),
+        ("alerts", float("nan")),
+        ("warnings", True),
+        ("policy", 1),
+    ],
+)
+def test_a_record_of_another_shape_is_one_that_cannot_be_read(
+    published: SmallNight, name: str, value: object
+) -> None:
+    """Valid JSON and no record: the list goes on, and its pages say why, as a 404."""
+    path = published.run_dir / "run.json"
+    record = json.loads(path.read_text()) | {name: value}
+    path.write_text(json.dumps(record))
+    asked = ask_desk(published)
+    seen(asked, "/nights")
+    seen(asked, "/health")
+    page = seen(asked, f"/nights/{DAY}", 404)
+    assert "its record is not as one should be" in page.plain
 
 
 def test_a_night_that_is_published_appears(published: SmallNight) -> None:

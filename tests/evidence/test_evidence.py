@@ -629,6 +629,21 @@ def test_evidence_that_was_changed_does_not_hold(
     assert check_evidence(found) != []
 
 
+def test_leaves_that_are_damaged_are_told(on_sqlite: SmallNight, cli):
+    """Bytes that are no text, or no hashes: the file is named, nothing is thrown."""
+    (order, *_) = pl.read_parquet(on_sqlite.run_dir / "decisions.parquet")["order_id"]
+    path = on_sqlite.run_dir / "evidence.txt"
+    whole = path.read_bytes()
+    for damaged in (b"\xff" + whole[1:], b"g" + whole[1:]):
+        path.unlink()
+        path.write_bytes(damaged)
+        told = cli("evidence", order, "--date", DAY)
+        assert told.code == 3
+        assert "evidence.txt: is damaged" in told.err
+    path.unlink()
+    path.write_bytes(whole)
+
+
 def test_evidence_is_found_in_any_row_group(
     inputs_only: SmallNight, monkeypatch: pytest.MonkeyPatch
 ):

@@ -13,6 +13,7 @@ from optimizer.desk.asked import day_of, part_of, text_of
 from optimizer.desk.charts import months, shades
 from optimizer.desk.listing import Listing
 from optimizer.desk.problems import PageProblem
+from optimizer.desk.published import table_of
 from optimizer.desk.render import page_text
 from optimizer.errors import OptimizerError
 from optimizer.io.kept_inputs import found_model
@@ -122,7 +123,7 @@ def _use(folder: Path, carrier: str) -> Use | None:
 
 
 def _lanes(night: OpenNight) -> pl.DataFrame:
-    lanes = read_table(night.folder, LANE_RESULTS.file)
+    lanes = table_of(night, LANE_RESULTS.file)
     return with_values(lanes, "one_more_around_cny")
 
 

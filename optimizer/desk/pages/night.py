@@ -13,14 +13,15 @@ from optimizer.contracts.tables import (
     NIGHTS,
     QUARANTINE,
     ROW_RESULTS,
+    SOME_NIGHTS,
 )
 from optimizer.desk.asked import day_of, part_of, text_of
 from optimizer.desk.kept import Answer
 from optimizer.desk.listing import Listing
 from optimizer.desk.problems import PageProblem
+from optimizer.desk.published import table_of
 from optimizer.desk.render import page_text
 from optimizer.desk.rows import FILTERS, SORTABLE, read_rows
-from optimizer.io.published_tables import read_table
 from optimizer.report.figures import Figures, draw_figures
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def merchants_page(desk: Desk, request: Request) -> str:
 
     night, given = _night(desk, request), request.query_params
     part, asked = part_of(given, MERCHANTS_BY), text_of(given, "merchant_id")
-    rows = read_table(night.folder, MERCHANT_RESULTS.file)
+    rows = table_of(night, MERCHANT_RESULTS.file)
     if asked is not None:
         rows = rows.filter(pl.col("merchant_id").str.starts_with(asked))
     key = part.sort or "num_orders"
@@ -166,13 +167,14 @@ def _night(desk: Desk, request: Request) -> OpenNight:
 
 def _figures(night: OpenNight) -> Figures:
     tables: dict[str, pl.DataFrame] = {
-        table.file: read_table(night.folder, table.file)
+        table.file: table_of(night, table.file)
         for table in _TABLES
-        if (night.folder / table.file).is_file()
+        if table.file not in SOME_NIGHTS
+        or table.file in night.record.get("outputs", {})
     }
     return draw_figures(night.record, tables)
 
 
 def _carriers(night: OpenNight) -> list[Any]:
-    carriers = read_table(night.folder, LANE_RESULTS.file)["carrier_id"]
+    carriers = table_of(night, LANE_RESULTS.file)["carrier_id"]
     return carriers.drop_nulls().unique().sort().to_list()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from calendar import monthrange
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -124,12 +125,16 @@ def month_end(text: str | None, newest: dt.date) -> dt.date:
     --------
     >>> month_end("2026-02", dt.date(2026, 11, 22))
     datetime.date(2026, 2, 28)
+    >>> month_end(None, dt.date(9999, 12, 3))
+    datetime.date(9999, 12, 31)
     """
     try:
         first = newest.replace(day=1)
         if text is not None:
             first = dt.datetime.strptime(text, "%Y-%m").replace(tzinfo=dt.UTC).date()
-        return (first + dt.timedelta(days=31)).replace(day=1) - dt.timedelta(days=1)
+            # The page looks back as far, and leads on to the month after.
+            _ = first - dt.timedelta(days=NUM_DAYS), first + dt.timedelta(days=31)
+        return first.replace(day=monthrange(first.year, first.month)[1])
     except (ValueError, OverflowError):
         raise PageProblem(400, "NO_MONTH", text=text) from None
 

@@ -11,8 +11,8 @@ from optimizer.contracts.tables import LANE_RESULTS
 from optimizer.desk.asked import day_of, text_of
 from optimizer.desk.kept import Answer
 from optimizer.desk.problems import PageProblem
+from optimizer.desk.published import table_of
 from optimizer.desk.render import page_text
-from optimizer.io.published_tables import read_table
 from optimizer.report.figures import capacity_of, with_values
 from optimizer.whatif.pages import draw_front
 
@@ -132,9 +132,7 @@ def dials_of(night: OpenNight, given: Mapping[str, str]) -> list[Dial]:
             for name, high in (("complaint", Decimal(500)), ("return", Decimal(500)))
         ),
     ]
-    lanes = with_values(
-        read_table(night.folder, LANE_RESULTS.file), "one_more_around_cny"
-    )
+    lanes = with_values(table_of(night, LANE_RESULTS.file), "one_more_around_cny")
     carriers = [*capacity_of(lanes).carriers][:NUM_CARRIERS]
     for number, carrier in enumerate(carriers):
         name = f"slots{number}"
