@@ -493,3 +493,30 @@ def test_slopes_are_those_of_the_written_out_matrix() -> None:
             rounds=200,
         )
         assert np.allclose(step, vector, atol=0.03)  # it stops at 1e-3
+
+
+@pytest.mark.slow
+def test_lanes_without_excess_or_pair_change_no_bit_of_a_step() -> None:
+    """Among the lanes that can move the step is that of all lanes, bit for bit."""
+    draw = np.random.default_rng(9)
+    moved = 0
+    for _ in range(60):
+        num_lanes = int(draw.integers(1, 40))
+        parent = np.full(num_lanes, -1, np.int32)
+        ends = draw.integers(-1, num_lanes, (2, draw.integers(0, 12))).astype(np.int32)
+        excess = draw.integers(-3, 4, num_lanes) * (draw.random(num_lanes) < 0.3)
+        system = {
+            "first": ends[0],
+            "second": ends[1],
+            "weight": draw.random(ends.shape[1]),
+            "is_free": draw.random(num_lanes) < 0.8,
+            "excess": excess.astype(np.float64),
+            "damping": 0.01,
+            "rounds": 40,
+        }
+        step = newton_kernels.price_step(**system, lane_parent=parent)
+        among_all = newton_kernels.conjugate_step(**system, lane_parent=parent)
+        assert step.tobytes() == among_all.tobytes()
+        assert not step[~system["is_free"]].any()
+        moved += np.count_nonzero(step)
+    assert moved > 200

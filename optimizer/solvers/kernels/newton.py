@@ -125,32 +125,18 @@ def slope_times(first, second, weight, lane_parent, vector):
 
 
 @kernel
-def price_step(first, second, weight, lane_parent, is_free, excess, damping, rounds):
+def conjugate_step(
+    first, second, weight, lane_parent, is_free, excess, damping, rounds
+):
     """
-    Solve (slope + damping) · step = excess over the free lanes.
+    Solve the system of :func:`price_step` as it stands.
 
     Conjugate gradients with a diagonal preconditioner; few rounds are enough.
 
     Parameters
     ----------
-    first, second
-        ``(k,) int64``: the two lanes of each pair; -1 for none.
-    weight
-        ``(k,) float64``: orders per micro-CNY that move between the two lanes.
-    lane_parent
-        ``(num_lanes,) int32``: parent of each lane; -1 for a root.
-    is_free
-        ``(num_lanes,) bool``: lanes whose price may change.
-    excess
-        ``(num_lanes,) float64``: demand beyond the slots of each lane.
-    damping
-        Added to the diagonal, orders per micro-CNY; above 0.
-    rounds
-        Most rounds of conjugate gradients.
-
-    Returns
-    -------
-    ``(num_lanes,) float64``: change of each lane's own price; 0 where not free.
+    first, second, weight, lane_parent, is_free, excess, damping, rounds
+        As there.
     """
     diagonal = slope_diagonal(first, second, weight, lane_parent)
     step, residual = np.zeros(len(excess)), np.zeros(len(excess))
@@ -182,6 +168,80 @@ def price_step(first, second, weight, lane_parent, is_free, excess, damping, rou
             scaled = residual[lane] / diagonal[lane]
             direction[lane] = scaled + (new_power / power) * direction[lane]
         power = new_power
+    return step
+
+
+@kernel
+def price_step(first, second, weight, lane_parent, is_free, excess, damping, rounds):
+    """
+    Solve (slope + damping) · step = excess over the free lanes.
+
+    Where no lane has a parent, it is solved among the lanes that can have a step at all:
+    free ones with an excess, or with a pair. The others have none, and add exact zeros.
+
+    Parameters
+    ----------
+    first, second
+        ``(k,) int64``: the two lanes of each pair; -1 for none.
+    weight
+        ``(k,) float64``: orders per micro-CNY that move between the two lanes.
+    lane_parent
+        ``(num_lanes,) int32``: parent of each lane; -1 for a root.
+    is_free
+        ``(num_lanes,) bool``: lanes whose price may change.
+    excess
+        ``(num_lanes,) float64``: demand beyond the slots of each lane.
+    damping
+        Added to the diagonal, orders per micro-CNY; above 0.
+    rounds
+        Most rounds of conjugate gradients.
+
+    Returns
+    -------
+    ``(num_lanes,) float64``: change of each lane's own price; 0 where not free.
+    """
+    num_lanes = len(excess)
+    for lane in range(num_lanes):
+        if lane_parent[lane] >= 0:
+            return conjugate_step(
+                first, second, weight, lane_parent, is_free, excess, damping, rounds
+            )
+    place = np.full(num_lanes, -1, np.int32)
+    for lane in range(num_lanes):
+        if is_free[lane] and excess[lane] != 0:
+            place[lane] = 0
+    for pair in range(len(weight)):
+        for lane in (first[pair], second[pair]):
+            if lane >= 0 and is_free[lane]:
+                place[lane] = 0
+    num_moved = 0
+    for lane in range(num_lanes):
+        if place[lane] == 0:
+            place[lane] = num_moved
+            num_moved += 1
+    moved_excess = np.empty(num_moved)
+    for lane in range(num_lanes):
+        if place[lane] >= 0:
+            moved_excess[place[lane]] = excess[lane]
+    near, far = np.empty(len(weight), np.int32), np.empty(len(weight), np.int32)
+    for pair in range(len(weight)):
+        a, b = first[pair], second[pair]
+        near[pair] = place[a] if a >= 0 else -1
+        far[pair] = place[b] if b >= 0 else -1
+    moved = conjugate_step(
+        near,
+        far,
+        weight,
+        np.full(num_moved, -1, np.int32),
+        np.ones(num_moved, np.bool_),
+        moved_excess,
+        damping,
+        rounds,
+    )
+    step = np.zeros(num_lanes)
+    for lane in range(num_lanes):
+        if place[lane] >= 0:
+            step[lane] = moved[place[lane]]
     return step
 
 
