@@ -176,8 +176,8 @@ def price_step(first, second, weight, lane_parent, is_free, excess, damping, rou
     """
     Solve (slope + damping) · step = excess over the free lanes.
 
-    Where no lane has a parent, it is solved among the lanes that can have a step at all:
-    free ones with an excess, or with a pair. The others have none, and add exact zeros.
+    Where no lane has a parent, it is solved among those that can have a step at all:
+    free lanes with an excess, or with a pair. The others have none, and add zeros.
 
     Parameters
     ----------
