@@ -17,12 +17,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from optimizer.config.address import fill_address, is_address, parse_address
 from optimizer.contracts.tables import TABLES_IN
 from optimizer.errors import DataError, PublishError, counted
-from optimizer.io.external_sort import sorted_batches
+from optimizer.io.external_sort import sorted_rows
 from optimizer.io.kept_inputs import kept_name
 from optimizer.io.mapping import as_written
 from optimizer.io.plain_frame import plain_frame
@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 
 _CONTRACTS = {table.name: table for table in TABLES_IN}
 _STAGING = ".staging-"
-_SAMPLES_A_BATCH = 1_000
+#: Rows that are taken into a frame at once.
+_PART_ROWS = 250_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,17 +153,17 @@ def _fetch(
         with read_faults(address, secrets_of(filled)):
             if address.scheme == "s3":
                 copies, num_left_out = adapter.fetch_files(filled, staging)
-                files = [path for _, path in copies]
+                files = [_Copy(path, _sha256(path)) for _, path in copies]
                 spare = counted(num_left_out, "empty part")
                 version = f"({spare} left out)" if num_left_out else ""
-                _check_files(files, table, address.label, rules)
+                _check_files([path for _, path in copies], table, address.label, rules)
             else:
                 there = _as_kept(as_written(table, rules.mappings.get(table.name)))
                 with adapter.open_rows(filled, table, rules) as rows:
                     batches = _limited(rows.batches, address.label, rules)
                     files = [_write_sorted(rows, batches, there, staging)]
                     version = rows.version
-        kept = [_keep(path, table.name, folder) for path in files]
+        kept = [_keep(copy, table.name, folder) for copy in files]
     finally:
         shutil.rmtree(staging)
     return kept, " ".join(filter(None, (address.label, version)))
@@ -179,12 +180,22 @@ def _check_files(files: list[Path], table: Table, label: str, rules: CellRules) 
         raise DataError(text) from None
 
 
-def _keep(path: Path, name: str, folder: Path) -> str:
-    """Name a copy by its checksum; the same content again is the same file."""
+class _Copy(NamedTuple):
+    """A file that was written here, and the checksum of what was handed to the disk."""
+
+    path: Path
+    sha256: str
+
+
+def _sha256(path: Path) -> str:
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    kept = folder / kept_name(name, digest, path)
-    path.replace(kept)
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _keep(copy: _Copy, name: str, folder: Path) -> str:
+    """Name a copy by its checksum; the same content again is the same file."""
+    kept = folder / kept_name(name, copy.sha256, copy.path)
+    copy.path.replace(kept)
     return str(kept)
 
 
@@ -205,33 +216,30 @@ def _limited(
 
 def _write_sorted(
     rows: Rows, batches: Iterable[pa.RecordBatch], table: Table, staging: Path
-) -> Path:
-    """Spool rows as they come, then write them in one order; none are none."""
-    import pyarrow.ipc
-
-    spool, sample, num_rows = staging / "spool.arrows", list[str](), 0
+) -> _Copy:
+    """Write rows, which come in any order, in one that they decide; none are none."""
     none = plain_frame(rows.batches.schema.empty_table(), table)
-    key = _sort_key(none, table)
-    with pyarrow.ipc.new_stream(str(spool), none.to_arrow().schema) as writer:
-        for batch in batches:
-            frame = plain_frame(batch, table)
-            ids = frame[key].drop_nulls()
-            sample += ids.gather_every(max(1, len(ids) // _SAMPLES_A_BATCH)).to_list()
-            num_rows += len(frame)
-            writer.write_table(frame.to_arrow())
-    with pyarrow.ipc.open_stream(str(spool)) as reader:
-        kinds = dict(none.schema)
-        ordered = sorted_batches(
-            chain([none], (plain_frame(batch, table) for batch in reader)),
-            key,
-            sample=sample,
-            num_rows=num_rows,
-            scratch=staging / "scratch",
-            ties=[name for name in kinds if name != key],
-        )
-        path = staging / "rows.parquet"
-        write_frames(ordered, path, kinds, left_out=rows.unread)
-    return path
+    frames = (plain_frame(part, table) for part in _parts(batches))
+    ordered = sorted_rows(chain([none], frames), _ids(none, table), staging / "scratch")
+    path, kinds = staging / "rows.parquet", dict(none.schema)
+    written = write_frames(
+        ordered, path, kinds, left_out=rows.unread, compression="lz4"
+    )
+    return _Copy(path, written.sha256)
+
+
+def _parts(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Tables of some size: drivers give a few thousand rows at a time."""
+    import pyarrow as pa
+
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(part.num_rows for part in held) >= _PART_ROWS:
+            yield pa.Table.from_batches(held)
+            held = []
+    if held:
+        yield pa.Table.from_batches(held)
 
 
 def _as_kept(table: Table) -> Table:
@@ -247,8 +255,9 @@ def _as_kept(table: Table) -> Table:
     return replace(table, columns=columns)
 
 
-def _sort_key(frame: pl.DataFrame, table: Table) -> str:
-    """The column by which rows are put in order: the first of ids, if there is any."""
-    there = (*table.key, *table.column_names)
-    ids = [name for name in there if name in frame.columns]
-    return next((name for name in ids if table.column(name).kind == "id"), ids[0])
+def _ids(frame: pl.DataFrame, table: Table) -> list[str]:
+    """Columns that tell rows apart: the contract's key, or the first of the ids."""
+    keys = [name for name in table.key if name in frame.columns]
+    there = [name for name in table.column_names if name in frame.columns]
+    ids = [name for name in there if table.column(name).kind == "id"]
+    return keys or ids[:1] or there[:1]

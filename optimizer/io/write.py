@@ -88,6 +88,7 @@ def write_frames(
     left_out: Sequence[str] = (),
     *,
     has_digests: bool = False,
+    compression: str = "zstd",
 ) -> Written:
     """
     Write columns of these names and polars types; see :func:`write_batches`.
@@ -100,6 +101,8 @@ def write_frames(
         Names of columns that the rows had besides, for the file to say.
     has_digests
         Whether rows are hashed as well as bytes.
+    compression
+        How pages are packed: zstd, or lz4 in half the time and a third more space.
     """
     from optimizer.io.parquet_join import JoinedGroups
 
@@ -107,7 +110,9 @@ def write_frames(
     num_rows = 0
     groups = row_groups(frames, kinds)
     first = list(islice(groups, 2))
-    encode = partial(_encoded, kinds=kinds, has_digest=has_digests)
+    encode = partial(
+        _encoded, kinds=kinds, compression=compression, has_digest=has_digests
+    )
     with path.open("xb") as opened:
         file = _HashedFile(opened)
         joined = JoinedGroups(file)
@@ -130,7 +135,7 @@ class _Encoded(NamedTuple):
 
 
 def _encoded(
-    group: pl.DataFrame, kinds: Mapping[str, Any], *, has_digest: bool
+    group: pl.DataFrame, kinds: Mapping[str, Any], compression: str, *, has_digest: bool
 ) -> _Encoded:
     """Encode a row group, its texts where they lie; several threads do so at a time."""
     import pyarrow.parquet
@@ -140,7 +145,7 @@ def _encoded(
     with pyarrow.parquet.ParquetWriter(
         buffer,
         table.schema,
-        compression="zstd",
+        compression=compression,
         use_dictionary=_repeated(kinds),
         write_page_checksum=True,
         store_schema=False,

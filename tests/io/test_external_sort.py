@@ -1,4 +1,4 @@
-"""Sorting more rows than memory holds gives what sorting in memory gives."""
+"""Rows stand in one order, beyond memory too; pieces do not show in a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from optimizer.contracts.tables import RECOMMENDATIONS
 from optimizer.io import external_sort, write
-from optimizer.io.external_sort import sorted_batches
+from optimizer.io.external_sort import sorted_rows
 from optimizer.io.write import read_back, row_group_digests, write_batches
 
 
@@ -22,46 +22,64 @@ def shuffled(num_rows: int, seed: int) -> list[pl.DataFrame]:
     return [frame[first : first + 301] for first in range(0, num_rows, 301)]
 
 
-@pytest.mark.parametrize("sample_every", [3, 100, 10_000])
-@pytest.mark.parametrize("num_rows", [1, 999, 5_000])
-def test_buckets_on_disk_are_one_sorted_table(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_rows: int, sample_every: int
+def in_order(
+    frames: list[pl.DataFrame], ids: list[str], scratch: Path
+) -> list[pl.DataFrame]:
+    return list(sorted_rows(iter(frames), ids, scratch))
+
+
+@pytest.mark.parametrize("held", [1, 9_000, 40_000, 10**9])
+@pytest.mark.parametrize("num_rows", [0, 1, 999, 5_000])
+def test_the_order_is_that_of_the_rows_however_they_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_rows: int, held: int
 ) -> None:
-    """Whatever the sample and the number of buckets: all rows, ascending, once."""
-    monkeypatch.setattr(external_sort, "BUCKET_ROWS", 700)
-    frames = shuffled(num_rows, seed=num_rows)
-    everything = pl.concat(frames)
+    """In memory or in runs on the disk, shuffled or not: every row, in one order."""
+    monkeypatch.setattr(external_sort, "PIECE_ROWS", 700)
+    none = [pl.DataFrame(schema={"order_id": pl.String, "row": pl.Int64})]
+    other = none + shuffled(num_rows, seed=1)
+    expected = pl.concat(none + in_order(other, ["order_id"], tmp_path / "a"))
+    monkeypatch.setattr(external_sort, "HELD_BYTES", held)
     scratch = tmp_path / "scratch"
-    batches = list(
-        sorted_batches(
-            iter(frames),
-            "order_id",
-            sample=everything["order_id"].gather_every(sample_every).to_list(),
-            num_rows=num_rows,
-            scratch=scratch,
-        )
-    )
-    assert pl.concat(batches).equals(everything.sort("order_id"))
+    pieces = in_order(none + shuffled(num_rows, seed=2), ["order_id"], scratch)
+    found = pl.concat(none + pieces)
+    assert found["order_id"].equals(expected["order_id"])
+    everything = pl.concat(none + shuffled(num_rows, seed=2))
+    assert found.sort("row").equals(everything.sort("row"))
+    assert max(map(len, pieces), default=0) <= 700
     assert not scratch.exists()
-    if num_rows == 5_000 and sample_every < 10_000:
-        assert len(batches) > 3
+
+
+@pytest.mark.parametrize("held", [1, 10**9])
+@pytest.mark.parametrize("ids", [["a"], ["a", "b"]])
+def test_rows_that_their_ids_do_not_tell_apart_stand_by_their_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ids: list[str], held: int
+) -> None:
+    """Equal and missing ids, a missing one beside an empty one: still one order."""
+    monkeypatch.setattr(external_sort, "HELD_BYTES", held)
+    rows = [
+        {"a": a, "b": b, "c": c}
+        for a in ("x", "y", "", None)
+        for b in ("1", "2", None)
+        for c in (None, -1.5, 0.0, 7.25)
+    ]
+    first = pl.DataFrame(rows)
+    mixed = first[np.random.default_rng(0).permutation(len(first))]
+    left = pl.concat(in_order([first[:20], first[20:]], ids, tmp_path / "x"))
+    right = pl.concat(in_order([mixed[:7], mixed[7:]], ids, tmp_path / "y"))
+    assert left.equals(right)
+    assert left.sort("a", "b", "c").equals(first.sort("a", "b", "c"))
 
 
 def test_a_reader_that_stops_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the writing fails in the middle, the scratch folder is gone."""
-    monkeypatch.setattr(external_sort, "BUCKET_ROWS", 100)
+    monkeypatch.setattr(external_sort, "HELD_BYTES", 5_000)
     frames = shuffled(1_000, seed=1)
-    batches = sorted_batches(
-        iter(frames),
-        "order_id",
-        sample=frames[0]["order_id"].to_list(),
-        num_rows=1_000,
-        scratch=tmp_path / "scratch",
-    )
-    next(batches)
-    batches.close()
+    rows = sorted_rows(iter(frames), ["order_id"], tmp_path / "scratch")
+    next(rows)
+    assert list(tmp_path.iterdir())
+    rows.close()
     assert list(tmp_path.iterdir()) == []
 
 
