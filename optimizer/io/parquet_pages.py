@@ -96,7 +96,20 @@ def read_footer(path: Path) -> tuple[int, tuple[Group, ...]]:
     ValueError
         When the footer cannot be read.
     """
-    data = _end_of(path)
+    with path.open("rb") as file:
+        return footer_of(file)
+
+
+def footer_of(file: BinaryIO) -> tuple[int, tuple[Group, ...]]:
+    """
+    As :func:`read_footer`, of a file that is open.
+
+    Raises
+    ------
+    ValueError
+        When the footer cannot be read.
+    """
+    data = _end_of(file)
     try:
         found, _ = _struct(data, 0)
         groups = tuple(
@@ -152,29 +165,56 @@ def check_pages(file: BinaryIO, group: Group) -> None:
         When a page is not as it was written.
     """
     for chunk in group.chunks:
-        file.seek(chunk.start)
-        data = file.read(chunk.num_bytes)
-        place = 0
-        while place < len(data):
-            try:
-                header, first = _struct(data, place)
-            except (IndexError, struct.error, KeyError, TypeError):
-                raise ValueError("the header of a page is broken") from None
-            place = first + _number(header, 3)
-            told = header.get(4)
-            if told is not None and zlib.crc32(data[first:place]) != told & 0xFFFFFFFF:
-                raise ValueError(f"the checksum of a page of {chunk.name} is false")
+        check_chunk(file, chunk)
 
 
-def _end_of(path: Path) -> bytes:
+def check_chunk(file: BinaryIO, chunk: Chunk) -> None:
+    """
+    Hold the pages of a column in a row group to their checksums.
+
+    Raises
+    ------
+    ValueError
+        When a page is not as it was written.
+    """
+    file.seek(chunk.start)
+    data = file.read(chunk.num_bytes)
+    place = 0
+    while place < len(data):
+        try:
+            header, first = _struct(data, place)
+        except (IndexError, struct.error, KeyError, TypeError):
+            raise ValueError("the header of a page is broken") from None
+        place = first + _number(header, 3)
+        told = header.get(4)
+        if told is not None and zlib.crc32(data[first:place]) != told & 0xFFFFFFFF:
+            raise ValueError(f"the checksum of a page of {chunk.name} is false")
+
+
+def has_checksum(file: BinaryIO, chunk: Chunk) -> bool:
+    """
+    Whether the first page of a column in a row group has a checksum.
+
+    Raises
+    ------
+    ValueError
+        When something else is where its header should be.
+    """
+    header, _ = _header_at(file, chunk.start)
+    return header.get(4) is not None
+
+
+def _end_of(file: BinaryIO) -> bytes:
     """The footer's bytes: their number stands before the last four."""
-    with path.open("rb") as file:
-        file.seek(-8, os.SEEK_END)
-        length = int.from_bytes(file.read(4), "little")
-        if length + 8 > path.stat().st_size:
-            raise ValueError("its footer is broken")
-        file.seek(-8 - length, os.SEEK_END)
-        return file.read(length)
+    size = file.seek(0, os.SEEK_END)
+    if size < 12:
+        raise ValueError("its footer is broken")
+    file.seek(size - 8)
+    length = int.from_bytes(file.read(4), "little")
+    if length + 8 > size:
+        raise ValueError("its footer is broken")
+    file.seek(size - 8 - length)
+    return file.read(length)
 
 
 def _chunk(fields: dict[int, Any]) -> Chunk:

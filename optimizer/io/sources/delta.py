@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from optimizer.errors import DataError
+from optimizer.io.sources.pages import check_files
 from optimizer.io.sources.rows import (
     Rows,
     check_head,
     checked_columns,
     quoted_column,
+    refuse_other_value,
     unread_of,
 )
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from typing import BinaryIO
 
     import pyarrow as pa
     from deltalake import DeltaTable
@@ -36,10 +41,40 @@ def open_rows(address: Address, table: Table, rules: CellRules) -> Iterator[Rows
     found = _table(address)
     schema = pa.schema(found.schema().to_arrow())
     columns = checked_columns(schema, table, address.label, rules)
+    wanted, unread = _of_partition(address, schema), unread_of(schema, columns)
+    check_files(_files(found, address), unread, address.label)
     batches = pa.RecordBatchReader.from_stream(
-        found.scan([column.name for column in columns], _of_partition(address, schema))
+        found.scan([column.name for column in columns], wanted)
     )
-    yield Rows(batches, unread_of(schema, columns), f"version {found.version()}")
+    yield Rows(batches, unread, _version(found, address))
+
+
+def _version(found: DeltaTable, address: Address) -> str:
+    """Which state of a table is read, and which rows of it."""
+    asked = address.params.get("partition")
+    return f"version {found.version()}" + (f" where {asked}" if asked else "")
+
+
+def _files(
+    found: DeltaTable, address: Address
+) -> Iterator[tuple[str, Callable[[], BinaryIO]]]:
+    """Data files that rows can come from, by the partition that is asked for."""
+    import pyarrow as pa
+    import pyarrow.fs
+    from deltalake.fs import DeltaStorageHandler
+
+    column, _, value = address.params.get("partition", "").partition("=")
+    handler = DeltaStorageHandler.from_table(found._table, _options(), {})
+    store = pa.fs.PyFileSystem(handler)
+    added = pa.table(found.get_add_actions(flatten=True))
+    paths = added["path"].to_pylist()
+    name = f"partition.{column}"
+    values = added[name].cast(pa.string()) if name in added.column_names else None
+    for number, path in enumerate(paths):
+        is_within = "://" not in path and not path.startswith("/")  # no clone's
+        if is_within and (values is None or values[number].as_py() == value):
+            place = unquote(path)
+            yield place, partial(store.open_input_file, place)
 
 
 @contextmanager
@@ -77,6 +112,7 @@ def _of_partition(address: Address, schema: pa.Schema) -> str | None:
             f"{address.label}: has no column {column} to choose a partition by; it has "
             f"{', '.join(schema.names)}"
         )
+    refuse_other_value(address, schema.field(column), value)
     text = "'" + value.replace("'", "''") + "'"
     is_date = pyarrow.types.is_date(schema.field(column).type)
     return f"{quoted_column(column)} = " + (f"date {text}" if is_date else text)

@@ -14,11 +14,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from optimizer.errors import DataError
-from optimizer.io.sources.rows import Rows, check_head, checked_columns, unread_of
+from optimizer.io.sources.pages import check_files
+from optimizer.io.sources.rows import (
+    Rows,
+    check_head,
+    checked_columns,
+    refuse_other_value,
+    unread_of,
+)
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import BinaryIO
 
     import pyarrow as pa
 
@@ -54,8 +62,21 @@ def open_rows(address: Address, table: Table, rules: CellRules) -> Iterator[Rows
     scan = found.scan(
         selected_fields=names, snapshot_id=snapshot, **_of_partition(address, schema)
     )
+    unread = unread_of(schema, columns)
+    check_files(_files(found, scan), unread, address.label)
     version = "no snapshot" if snapshot is None else f"snapshot {snapshot}"
-    yield Rows(scan.to_arrow_batch_reader(), unread_of(schema, columns), version)
+    asked = address.params.get("partition")
+    version += f" where {asked}" if asked else ""
+    yield Rows(scan.to_arrow_batch_reader(), unread, version)
+
+
+def _files(found: Any, scan: Any) -> Iterator[tuple[str, Callable[[], BinaryIO]]]:
+    """Parquet files of a scan, those of deleted rows too; each once."""
+    planned = [(task.file, *task.delete_files) for task in scan.plan_files()]
+    files = {str(f.file_path): f for task in planned for f in task}
+    for path, file in files.items():
+        if str(file.file_format.value).upper() == "PARQUET":
+            yield path, found.io.new_input(path).open
 
 
 @contextmanager
@@ -209,4 +230,5 @@ def _of_partition(address: Address, schema: pa.Schema) -> dict[str, Any]:
             f"{address.label}: has no column {column} to choose a partition by; it has "
             f"{', '.join(schema.names)}"
         )
+    refuse_other_value(address, schema.field(column), value)
     return {"row_filter": EqualTo(term=column, value=value)}

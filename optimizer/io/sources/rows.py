@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from optimizer.errors import DataError
 from optimizer.io.mapping import as_written, named_by_contract
 from optimizer.io.privacy import refuse_personal_columns
 from optimizer.io.schemas import check_schema
@@ -193,6 +194,31 @@ def check_head(schema: pa.Schema, label: str) -> None:
         Naming the columns.
     """
     refuse_personal_columns(schema.names, label)
+
+
+def refuse_other_value(address: Address, field: pa.Field, value: str) -> None:
+    """
+    Refuse a partition that its column cannot hold, such as a day of numbers.
+
+    A day of times, too: it would be its first moment alone, and not its rows.
+
+    Raises
+    ------
+    DataError
+        Naming the column, its type and the value.
+    """
+    import pyarrow as pa
+
+    try:
+        if pa.types.is_timestamp(field.type):
+            raise pa.ArrowInvalid
+        pa.scalar(value).cast(field.type)
+    except pa.ArrowException:
+        raise DataError(
+            f"{address.label}: its column {field.name} holds {field.type}, which "
+            f"partition={field.name}={value} does not choose; name a column of text or "
+            "days, such as partition=ds={date}"
+        ) from None
 
 
 def quoted_column(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import socket
@@ -19,7 +20,7 @@ from optimizer.config import load_config
 from optimizer.errors import BusyError, DataError
 from optimizer.night.check import check_inputs
 from optimizer.replay.run import verify_run
-from tests.support.places import Place, sql
+from tests.support.places import Place, in_delta, in_iceberg, sql
 from tests.support.small_night import DAY, SmallNight, call, snapshot
 
 TABLES = ("orders", "capacity", "merchants")
@@ -439,11 +440,98 @@ def test_a_delta_version_whose_files_are_gone_is_refused(
     inputs = night.settings()["inputs"]
     address = f"delta://{place}?version="
     night.configure(inputs=inputs | {"merchants": f"{address}0"})
-    with pytest.raises(DataError, match=r"cannot be read .*part-00000"):
+    with pytest.raises(
+        DataError, match=r"part-00000.* is not there any more; .*version"
+    ):
         night.run()
     assert not night.run_dir.exists()
     night.configure(inputs=inputs | {"merchants": f"{address}1"})
     assert night.run().outcome == "published"
+
+
+def in_lake(kind: str, folder: Path) -> Place:
+    """A lakehouse of one kind or the other on the disk."""
+    is_iceberg = kind == "iceberg"
+    return (
+        in_iceberg(folder) if is_iceberg else in_delta(str(folder), f"delta://{folder}")
+    )
+
+
+def as_spark_writes(file: Path, name: str) -> None:
+    """Give the pages of a file checksums, and turn a bit in a column afterwards."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(file) as opened:
+        rows = opened.read()
+    pq.write_table(
+        *(rows, file),
+        compression="none",
+        use_dictionary=False,
+        write_page_checksum=True,
+    )
+    with pq.ParquetFile(file) as opened:
+        place = opened.schema_arrow.get_field_index(name)
+        chunk = opened.metadata.row_group(0).column(place)
+    raw = bytearray(file.read_bytes())
+    raw[chunk.data_page_offset + chunk.total_compressed_size // 2] ^= 64
+    file.write_bytes(raw)
+
+
+@pytest.mark.parametrize("kind", ["delta", "iceberg"])
+@pytest.mark.parametrize("column", ["complaint_prob_standard", "note"])
+def test_a_flipped_bit_in_a_page_is_refused(
+    night: SmallNight,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    column: str,
+) -> None:
+    """The drivers read it as another number; where nobody reads it, nobody minds."""
+    for name in ("URI", "WAREHOUSE"):
+        monkeypatch.setenv(f"PYICEBERG_CATALOG__LAKE__{name}", "")
+    folder = tmp_path / "lake"
+    folder.mkdir()
+    place = in_lake(kind, folder)
+    place.put("orders", night.read("orders").with_columns(note=pl.lit(0.5)))
+    (file,) = folder.rglob("*.parquet")
+    size = file.stat().st_size
+    as_spark_writes(file, column)
+    if kind == "delta":  # whose log has the size
+        (log,) = folder.rglob("*0.json")
+        text = log.read_text().replace(
+            f'"size":{size}', f'"size":{file.stat().st_size}'
+        )
+        log.write_text(text)
+    inputs = night.settings()["inputs"]
+    night.configure(inputs=inputs | {"orders": place.address("orders")})
+    if column == "note":
+        assert night.run().outcome == "published"
+        return
+    with pytest.raises(DataError, match=rf"{file.name} is damaged .*{column}.*restore"):
+        night.run()
+    assert not night.run_dir.exists()
+
+
+@pytest.mark.parametrize("kind", ["delta", "iceberg"])
+@pytest.mark.parametrize("other", [20261122, dt.datetime(2026, 11, 22)])
+def test_a_partition_that_a_column_cannot_hold_is_refused(
+    night: SmallNight,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    other: object,
+) -> None:
+    """A day of numbers is none, and one of times would be its first moment alone."""
+    for name in ("URI", "WAREHOUSE"):
+        monkeypatch.setenv(f"PYICEBERG_CATALOG__LAKE__{name}", "")
+    place = in_lake(kind, tmp_path)
+    place.put("orders", night.read("orders").with_columns(ds=pl.lit(other)))
+    address = place.address("orders")
+    chosen = f"{address}{'&' if '?' in address else '?'}partition=ds={{date}}"
+    night.configure(inputs=night.settings()["inputs"] | {"orders": chosen})
+    with pytest.raises(DataError, match=r"column ds holds .*column of text or days"):
+        night.run()
+    assert not night.run_dir.exists()
 
 
 class _OneAnswer(BaseHTTPRequestHandler):
@@ -480,7 +568,7 @@ def test_a_catalogue_that_goes_away_is_worth_another_try(
     monkeypatch.setenv("PYICEBERG_CATALOG__GOING__URI", address)
     inputs = night.settings()["inputs"]
     night.configure(inputs=inputs | {"merchants": "iceberg://going?table=shop.m"})
-    with pytest.raises(BusyError, match=r"does not answer .*namespaces/shop"):
+    with pytest.raises(BusyError, match=r"does not answer .*(shop|Connection)"):
         night.run()
     serving.join()
     assert not night.run_dir.exists()
