@@ -6,6 +6,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+from optimizer.stopping import end_if_stopped
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -47,6 +49,7 @@ class StageClock:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Measure what happens inside as the stage of that name."""
+        end_if_stopped()
         if name not in self.seconds and self._progress is not None:
             self._progress(name)
         started = time.perf_counter()
@@ -61,6 +64,7 @@ class StageClock:
 
     def tell(self, words: str) -> None:
         """Report the progress of a long stage."""
+        end_if_stopped()
         if self._progress is not None:
             self._progress(words)
 

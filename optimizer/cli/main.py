@@ -39,6 +39,7 @@ from optimizer.errors import (
     lack_of_memory,
 )
 from optimizer.night.far_names import forget_names
+from optimizer.stopping import note_stop, stop_code
 
 app = typer.Typer(
     cls=PlainGroup,
@@ -81,16 +82,15 @@ def main() -> None:
         with _stopped_by_signals():
             app(obj=seen)
     except OptimizerError as error:
+        _say_if_stopped(seen, stop_code())
         _fail(f"error: {error}", error.exit_code)
     except SystemExit as left:
-        if left.code in STOPPED:
-            # The desk only reads, and is meant to be stopped.
-            is_desk = sys.argv[1:2] == ["serve"]
-            say("stopped" if is_desk else f"stopped; {published_since(seen)}")
+        _say_if_stopped(seen, left.code)
         raise
     except BaseException as error:  # the last resort: everything else is a bug
         if not is_failure(error):
             raise
+        _say_if_stopped(seen, stop_code())
         if is_of_memory(error):
             command = " ".join(["optimizer", *sys.argv[1:2]])
             _fail(f"error: {lack_of_memory(command)}; {published_since(seen)}", 1)
@@ -98,26 +98,46 @@ def main() -> None:
         _fail(f"error: this is a bug in optimizer; {published_since(seen)}", 1)
 
 
+def _say_if_stopped(seen: dict[Path, Path | None], code: str | int | None) -> None:
+    """Say what was published where a signal ended the program, and end it so."""
+    if code not in STOPPED:
+        return
+    # The desk only reads, and is meant to be stopped.
+    is_desk = sys.argv[1:2] == ["serve"]
+    say("stopped" if is_desk else f"stopped; {published_since(seen)}")
+    sys.exit(code)
+
+
 @contextmanager
 def _stopped_by_signals() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end the program as Control-C does."""
-    numbers = [
-        number
-        for number in (signal.SIGTERM, signal.SIGHUP)
-        if signal.getsignal(number) is signal.SIG_DFL  # nohup's is left alone
-        and threading.current_thread() is threading.main_thread()
-    ]
-    for number in numbers:
+    note_stop(None)
+    is_first = threading.current_thread() is threading.main_thread()
+    before = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    ours = {
+        number: found
+        for number, found in before.items()
+        # nohup's is left alone
+        if is_first and found in (signal.SIG_DFL, signal.default_int_handler)
+    }
+    for number in ours:
         signal.signal(number, _stop)
     try:
         yield
     finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
+        for number, found in ours.items():
+            signal.signal(number, found)
 
 
 def _stop(number: int, _frame: object) -> NoReturn:
     """Exit as after Control-C, with cleanup; a second signal ends at once."""
+    note_stop(128 + number)
+    if number == signal.SIGINT:
+        signal.signal(number, signal.default_int_handler)
+        raise KeyboardInterrupt
     signal.signal(number, signal.SIG_DFL)
     sys.exit(128 + number)
 

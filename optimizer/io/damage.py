@@ -20,6 +20,7 @@ from optimizer.errors import (
     lack_of_memory,
 )
 from optimizer.io.privacy import hidden
+from optimizer.stopping import end_if_stopped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +57,7 @@ def damaged_is_data_error(label: str) -> Iterator[None]:
     except PermissionError:
         raise DataError(f"{label}: may not be read; check its permissions") from None
     except Exception as error:
+        end_if_stopped()  # pyarrow gives up reading then, with an error of its own
         if is_of_memory(error):
             raise lack_of_memory(label) from error
         if not is_of_reader(error):

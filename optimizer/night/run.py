@@ -47,6 +47,7 @@ from optimizer.night.state.ledger import (
 )
 from optimizer.night.state.links import head_of
 from optimizer.night.state.reconcile import output_of, reconcile
+from optimizer.stopping import end_if_stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -271,6 +272,7 @@ def run_night(  # noqa: PLR0913 - what a run may be asked for, by name
         night.record["run_measurements"]["evidence_head"] = head_of(state)
         if progress is not None:
             progress("publish")
+        end_if_stopped()
         _keep(found, copies, files.mode)
         run_dir = publish(
             output,

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.support.small_night import DAY, SmallNight, make_night
+from optimizer import solvers, stopping
+from optimizer.io.damage import damaged_is_data_error
+from optimizer.telemetry.failures import last_failures
+from tests.support.small_night import DAY, SmallNight, call, make_night
 
 RUN = ("run", "--config", "config.yaml", "--date", str(DAY))
 #: The program, that sleeps where it would solve or after it has published.
@@ -121,6 +127,48 @@ def test_a_hang_up_that_is_ignored_stays_so(night: SmallNight) -> None:
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("then", ["goes on", "calls it damage"])
+def test_a_signal_that_other_code_drops_is_not_lost(
+    night: SmallNight,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: signal.Signals,
+    then: str,
+) -> None:
+    """
+    Code in C drops the exception, or reads a file no further: nothing is published,
+    the exit code is the signal's, and no input is called damaged.
+    """
+
+    def losing(*given: Any) -> Any:
+        with suppress(BaseException):
+            signal.raise_signal(number)
+        if then == "goes on":
+            return solved(*given)
+        with damaged_is_data_error("orders"):
+            raise OSError(errno.EINTR, "cancelled")
+
+    solved = solvers.solve
+    monkeypatch.setattr(solvers, "solve", losing)
+    monkeypatch.chdir(night.folder)
+    told = call(monkeypatch, capsys, *RUN)
+    assert told.code == 128 + number
+    assert told.err.splitlines()[-1] == "stopped; nothing was published"
+    assert not night.run_dir.exists()
+    (failed,) = last_failures(str(night.runs), 9)
+    assert (failed.exit_code, failed.message) == (128 + number, "it was stopped")
+
+
+def test_who_was_stopped_is_not_stopped_the_next_time(
+    night: SmallNight, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """A signal is of the command that it reached."""
+    monkeypatch.setattr(stopping, "_code", 130)
+    monkeypatch.chdir(night.folder)
+    assert call(monkeypatch, capsys, *RUN).code == 0
 
 
 def shell(night: SmallNight, command: str) -> subprocess.CompletedProcess[str]:
