@@ -30,8 +30,8 @@ from optimizer.spark.blocks import (
     listed_places,
     place_keys,
     sort_key,
-    unpack,
 )
+from optimizer.spark.cells import unpack
 from optimizer.spark.engine_keys import PACKING
 from optimizer.spark.faults import PackingNight
 

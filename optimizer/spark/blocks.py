@@ -2,8 +2,8 @@
 Blocks: some merchants with their orders, as columns in a few binary cells.
 
 A block is one row of a cached DataFrame; Spark never sees the orders in it, and a
-pass reads only the cell that it needs: ``16 + 12 * options`` bytes an order. There are
-also 5 bytes an order for the outcome of each row, and some 18 of compressed names. A
+pass reads only the cell that it needs: ``9 + 6 * options`` bytes an order. There are
+also 2 bytes an order for the outcome of each row, and some 18 of compressed names. A
 merchant that would fill a large part of a block is spread over several, by key.
 """
 
@@ -33,6 +33,7 @@ from optimizer.io.order_keys import order_keys
 from optimizer.model.problem import Problem, starts
 from optimizer.model.reasons import Reason
 from optimizer.solvers.network.blocks import ByBlock
+from optimizer.spark.cells import pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from optimizer.build.encode import NightCodes
+    from optimizer.spark.cells import Cell
     from optimizer.spark.rows import Rules
 
 #: A block; ``failed`` is a message for the driver.
@@ -105,19 +107,6 @@ class BlockArm:
     lane: NDArray[np.int32]
     is_premium: NDArray[np.bool_]
     used_cap: NDArray[np.int64]
-
-
-def pack(**arrays: Any) -> bytes:
-    """Pack arrays into one binary cell."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    return buffer.getvalue()
-
-
-def unpack(cell: bytes) -> dict[str, NDArray[Any]]:
-    """Unpack the arrays of a cell."""
-    with np.load(io.BytesIO(cell), allow_pickle=False) as loaded:
-        return {name: loaded[name] for name in loaded.files}
 
 
 def build_blocks(
@@ -290,7 +279,7 @@ def listed(cell: NDArray[np.uint8]) -> Any:
     return json.loads(cell.tobytes())
 
 
-def open_block(block: int, numbers: bytes, terms: Terms) -> Problem:
+def open_block(block: int, numbers: Cell, terms: Terms) -> Problem:
     """The problem of a block, on the lanes and with the caps of the whole night."""
     whole = whole_block(block, numbers, terms)
     arm = terms.arm_of.get(block)
@@ -314,20 +303,22 @@ def _without(whole: Problem, key: NDArray[np.uint64]) -> Problem:
     )
 
 
-def whole_block(block: int, numbers: bytes, terms: Terms) -> Problem:
+def whole_block(block: int, numbers: Cell, terms: Terms) -> Problem:
     """The same with the orders of the explore arm, which its limits are not for."""
     from optimizer.build.canonical_order_kernel import sort_options
 
     cells = unpack(numbers)
     lane_of = terms.place_lane[np.searchsorted(terms.place_key, cells["place_key"])]
-    lane = lane_of[cells["option_place"]]
-    sort_options(cells["option_start"], lane, cells["option_saving"])
+    lane, saving = lane_of[cells["option_place"]], cells["option_saving"]
+    if not saving.flags.writeable:  # of the cell itself
+        saving = saving.copy()
+    sort_options(cells["option_start"], lane, saving)
     return Problem(
         merchant_start=cells["merchant_start"],
         cap=terms.cap_of[block],
         option_start=cells["option_start"],
         option_lane=lane,
-        option_saving=cells["option_saving"],
+        option_saving=saving,
         slots=terms.slots,
         lane_parent=terms.parent,
         key=cells["key"],
@@ -336,8 +327,8 @@ def whole_block(block: int, numbers: bytes, terms: Terms) -> Problem:
 
 
 def block_index(
-    status: bytes,
-    merchants: bytes,
+    status: Cell,
+    merchants: Cell,
     places: tuple[Place, ...],
     has_budget: NDArray[np.bool_] | None,
 ) -> Names:

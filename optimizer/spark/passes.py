@@ -13,14 +13,8 @@ from optimizer.explain.block_proof import DrawnPrices, budgets_of, prove_block
 from optimizer.explain.explored import explored_orders
 from optimizer.model.reasons import Reason
 from optimizer.solvers.network.blocks import bound_block, decided, screen_block
-from optimizer.spark.blocks import (
-    PASS_CELLS,
-    block_index,
-    open_block,
-    pack,
-    unpack,
-    whole_block,
-)
+from optimizer.spark.blocks import PASS_CELLS, block_index, open_block, whole_block
+from optimizer.spark.cells import pack, unpack
 from optimizer.spark.explore_arm import pool_of_block
 from optimizer.spark.own_parts import ask_blocks
 

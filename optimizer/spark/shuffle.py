@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 MAX_ROWS = 1_000_000
 #: Orders in a block, at least, where there is more than one for each core.
 LEAST_ROWS = 20_000
+#: Blocks in one partition, at most about: what is cached, lost and built again in one.
+BLOCKS_TOGETHER = 5
 #: Tasks at once that are asked for, over Spark Connect.
 MOST_TASKS = 10_000
 #: Repeated ids that are looked at; different ids share a key once in many nights.
@@ -178,7 +180,8 @@ def prepare(
         sizes = good.groupBy("merchant_id").count()
         rows = min(rows_per_block, -(-counts.good // num_blocks))
         placed = _giants(sizes, num_blocks, max(1, int(GIANT * rows)))
-    blocks = _blocks(valued, placed, num_blocks, rules)
+    num_parts = count_parts(num_blocks, num_tasks)
+    blocks = _blocks(valued, placed, num_blocks, num_parts, rules)
     return Prepared(blocks, quarantine, counts.broken, num_rows, tuple(cached), noted)
 
 
@@ -200,6 +203,28 @@ def count_blocks(num_rows: int, rows_per_block: int, num_tasks: int) -> int:
     """
     by_size = -(-num_rows // rows_per_block)
     return max(1, by_size, min(num_tasks, num_rows // LEAST_ROWS))
+
+
+def count_parts(num_blocks: int, num_tasks: int) -> int:
+    """
+    How many partitions keep the blocks: one for each core, unless they are too large.
+
+    A task costs Spark more than a pass over a block does: some 35 ms of CPU in Python
+    and as much in Java. So a core has its blocks in one.
+
+    Parameters
+    ----------
+    num_blocks
+        Of the night.
+    num_tasks
+        Tasks that the cluster runs at once.
+
+    Examples
+    --------
+    >>> [count_parts(n, 16) for n in (1, 16, 40, 1_000)]
+    [1, 16, 16, 200]
+    """
+    return min(num_blocks, max(num_tasks, -(-num_blocks // BLOCKS_TOGETHER)))
 
 
 def tasks_at_once(session: SparkSession) -> int:
@@ -434,7 +459,11 @@ def _giants(sizes: DataFrame, num_blocks: int, most: int) -> dict[str, list[int]
 
 
 def _blocks(
-    valued: DataFrame, placed: dict[str, list[int]], num_blocks: int, rules: Rules
+    valued: DataFrame,
+    placed: dict[str, list[int]],
+    num_blocks: int,
+    num_parts: int,
+    rules: Rules,
 ) -> DataFrame:
     """Bring each merchant's rows together; cached, in memory and on disk."""
     from pyspark.sql import functions as F
@@ -455,7 +484,10 @@ def _blocks(
     together = made.withColumn("ticket", ticket).repartition(num_blocks, "ticket")
     bare = together.drop("ticket")
     build = partial(build_blocks, rules=rules.for_blocks())
-    return bare.mapInArrow(build, BLOCK).persist()
+    built = bare.mapInArrow(build, BLOCK)
+    if num_parts < num_blocks:  # built one by one all the same
+        built = built.coalesce(num_parts)
+    return built.persist()
 
 
 def _tickets(session: SparkSession, num_blocks: int) -> list[int]:

@@ -106,6 +106,22 @@ def test_a_night_has_a_block_for_each_core_and_the_same_bytes(spark, monkeypatch
     assert_same(nights[1], family.alone())
 
 
+def test_a_core_has_its_blocks_in_one_partition_and_the_same_bytes(spark, monkeypatch):
+    """A pass has a task for each core, up to some blocks; as with a task for each."""
+    family, nights = FAMILIES["single"](), []
+    for together in (5, 1):
+        monkeypatch.setattr(shuffle, "BLOCKS_TOGETHER", together)
+        nights.append(allocate_on(spark, family, rows_per_block=40))
+    for night, num_parts in zip(nights, (2, 8), strict=True):
+        part = F.spark_partition_id().alias("part")
+        found = night.prepared.blocks.select("block", part).toArrow().to_pydict()
+        assert sorted(found["block"]) == list(range(8))
+        assert len({*found["part"]}) == num_parts
+    first, second = map(decisions_of, nights)
+    assert first.equals(second)
+    assert_same(nights[0], family.alone())
+
+
 def test_a_killed_executor_changes_nothing(spark, cluster):
     """Spark builds the lost blocks again, and the answer is the same."""
     family = FAMILIES["single"]()

@@ -37,7 +37,8 @@ from optimizer.solvers.network.blocks import (
 )
 from optimizer.spark import own_parts
 from optimizer.spark.block_summary import set_limits, summarize_blocks
-from optimizer.spark.blocks import ALL_CELLS
+from optimizer.spark.blocks import ALL_CELLS, open_block
+from optimizer.spark.cells import pack, unpack
 from optimizer.spark.explore_arm import explore, without_arm
 from optimizer.spark.far_parts import joined
 from optimizer.spark.keep_previous import Before, keep_earlier
@@ -533,6 +534,77 @@ def test_what_goes_with_a_task_is_little_of_the_merchants_table():
     assert rows < whole / 40
 
 
+ARRAYS = {
+    "none": np.zeros(0, np.int32),
+    "one": np.int64(-7),
+    "bits": np.array([True, False, True]),
+    "bytes": np.arange(13, dtype=np.uint8),
+    "keys": np.array([0, 2**64 - 1], np.uint64),
+    "lanes": np.arange(5, dtype=np.int32),
+    "pairs": np.arange(6).reshape(2, 3),
+    "every other": np.arange(9, dtype=np.uint64)[::2],
+    "by columns": np.arange(6.0).reshape(2, 3, order="F"),
+}
+
+
+@pytest.mark.parametrize("first", [0, 1, 4, 8])
+def test_a_cell_gives_its_arrays_from_where_it_lies(first):
+    """Whatever their kinds; copied only where kernels could not read them."""
+    cell = pack(**ARRAYS)
+    room = np.zeros(len(cell) + 128, np.uint8)
+    first += -room.ctypes.data % 64
+    lying = memoryview(room[first : first + len(cell)])
+    lying[:] = cell
+    found = unpack(lying)
+    assert len(cell) % 64 == 0
+    assert list(found) == list(ARRAYS)
+    for name, values in ARRAYS.items():
+        assert found[name].dtype == np.asarray(values).dtype
+        assert np.array_equal(found[name], values)
+        assert found[name].shape == np.shape(values)
+        assert found[name].flags.aligned
+    assert np.shares_memory(found["bytes"], room)
+    is_aligned = (room.ctypes.data + first) % 8 == 0
+    assert np.shares_memory(found["keys"], room) == is_aligned
+    assert not found["bytes"].flags.writeable
+
+
+def test_a_cell_cannot_be_written_to_or_hold_what_is_no_number():
+    """What several passes read stays as it was; an address is nothing elsewhere."""
+    cell = pack(key=np.arange(4, dtype=np.uint64))
+    with pytest.raises(ValueError, match="read-only"):
+        unpack(cell)["key"][0] = 9
+    with pytest.raises(TypeError, match="arrays of numbers"):
+        pack(names=np.array(["a", None], object))
+    with pytest.raises(ValueError, match="size"):
+        unpack(cell[:-64])
+
+
+@pytest.mark.parametrize("times", [1, 1 << 20], ids=["narrow", "wide"])
+@pytest.mark.parametrize("has_choice", [False, True])
+def test_a_pass_reads_a_block_where_it_lies_and_leaves_it_as_it_was(has_choice, times):
+    """Options are sorted by lane, and not in the cell."""
+    tables = random_tables(29, num_orders=120, has_choice=has_choice)
+    _, _, limits, rows, _ = make_field(tables, 1)
+    held = unpack(rows.batches[0]["numbers"][0].as_py())
+    before = pack(**held | {"option_saving": held["option_saving"] * times})
+    cell = bytearray(before)
+    held, lying = unpack(before), np.frombuffer(cell, np.uint8)
+    other = replace(limits.terms, place_lane=limits.terms.place_lane[::-1])
+    for terms in (limits.terms, other):  # one of them has lanes in another order
+        problem = open_block(0, memoryview(cell), terms)
+        assert np.shares_memory(problem.key, lying)
+        start = problem.option_start
+        place = np.searchsorted(terms.place_key, held["place_key"])
+        lane = terms.place_lane[place][held["option_place"]]
+        order = np.repeat(np.arange(len(start) - 1), np.diff(start))
+        sorting = np.lexsort((lane, order))
+        assert problem.option_lane.tolist() == lane[sorting].tolist()
+        assert problem.option_saving.tolist() == held["option_saving"][sorting].tolist()
+    assert (np.diff(start).max() > 1) == has_choice
+    assert cell == before
+
+
 @pytest.mark.parametrize("kind", [np.int64, np.int32])
 @pytest.mark.parametrize("most", [0, 127, 128, 2**15, 2**31 - 1, 2**31, 2**62, 2**63])
 def test_narrow_integers_come_back_as_they_were(most, kind):
@@ -551,6 +623,12 @@ def test_narrow_integers_come_back_as_they_were(most, kind):
             assert ours.dtype == theirs.dtype
             assert ours.tolist() == theirs.tolist()
     assert whole(shared, 4, b"") == [{}, {}]
+    cell = pack(ends=ends, steps=steps)
+    assert len(cell) < steps.nbytes / 4 + 1_000
+    for name, theirs in (("ends", ends), ("steps", steps)):
+        ours = unpack(cell)[name]
+        assert ours.dtype == theirs.dtype
+        assert ours.tolist() == theirs.tolist()
 
 
 def test_what_a_screen_sends_back_is_bounded_by_the_caps(monkeypatch):
