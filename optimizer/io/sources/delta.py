@@ -16,6 +16,7 @@ from optimizer.io.sources.rows import (
     check_head,
     checked_columns,
     quoted_column,
+    refuse_other_table,
     refuse_other_value,
     unread_of,
 )
@@ -138,22 +139,32 @@ def _table(address: Address) -> DeltaTable:
 
 
 def write_rows(address: Address, rows: pa.RecordBatchReader, day: dt.date) -> None:
-    """Replace the partition of a date, in one commit; the table is made if needed."""
+    """
+    Replace the partition of a date, in one commit; the table is made if needed.
+
+    It is made without rows first: of two that make it at once, each would add its own.
+    Columns that the table has besides stay; those that it lacks are added.
+    """
     from deltalake import DeltaTable, write_deltalake
 
-    place = _location(address)
-    is_there = DeltaTable.is_deltatable(place, _options())
-    if not is_there:
-        write_deltalake(
-            place, rows, partition_by=["run_date"], storage_options=_options()
+    place, options = _location(address), _options()
+    if DeltaTable.is_deltatable(place, options):
+        there = DeltaTable(place, storage_options=options).schema().fields
+        refuse_other_table(address, [field.name for field in there], rows.schema.names)
+    else:
+        DeltaTable.create(
+            *(place, rows.schema),
+            mode="ignore",
+            partition_by=["run_date"],
+            storage_options=options,
         )
-        return
     write_deltalake(
         place,
         rows,
         mode="overwrite",
+        schema_mode="merge",
         predicate=f"run_date = '{day}'",
-        storage_options=_options(),
+        storage_options=options,
     )
 
 

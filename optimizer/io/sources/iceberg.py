@@ -19,6 +19,7 @@ from optimizer.io.sources.rows import (
     Rows,
     check_head,
     checked_columns,
+    refuse_other_table,
     refuse_other_value,
     unread_of,
 )
@@ -106,7 +107,8 @@ def write_rows(address: Address, rows: pa.RecordBatchReader, day: dt.date) -> No
 
     Its rows come a part at a time: each is a snapshot of that commit, and nobody who
     asks the catalogue sees one without the others. The table is made if needed, its
-    namespace not: whoever keeps the catalogue decides what that is called.
+    namespace not: whoever keeps the catalogue decides what that is called. Columns that
+    it has besides stay; those that it lacks are added.
     """
     from pyiceberg.exceptions import NoSuchTableError
     from pyiceberg.expressions import EqualTo
@@ -114,6 +116,7 @@ def write_rows(address: Address, rows: pa.RecordBatchReader, day: dt.date) -> No
     catalog, name = _catalog(address), address.params["table"]
     try:
         table = catalog.load_table(name)
+        refuse_other_table(address, table.schema().column_names, rows.schema.names)
     except NoSuchTableError:
         table = catalog.create_table(name, schema=_for_iceberg(rows.schema))
         with table.update_spec() as spec:
@@ -122,6 +125,8 @@ def write_rows(address: Address, rows: pa.RecordBatchReader, day: dt.date) -> No
     with warnings.catch_warnings(), table.transaction() as change:
         # Of a date's first copy: that it replaces nothing.
         warnings.filterwarnings("ignore", "Delete operation did not match")
+        with change.update_schema() as schema:
+            schema.union_by_name(_for_iceberg(rows.schema))
         of_day = EqualTo(term="run_date", value=day)
         change.overwrite(next(parts), overwrite_filter=of_day)
         for part in parts:

@@ -221,6 +221,38 @@ def refuse_other_value(address: Address, field: pa.Field, value: str) -> None:
         ) from None
 
 
+def refuse_other_table(
+    address: Address, names: Iterable[str], written: Iterable[str]
+) -> None:
+    """
+    Refuse to write into a table of something else.
+
+    A table of an older version lacks columns, its owner may have added some: of a
+    table where both is true nobody can tell.
+
+    Parameters
+    ----------
+    address
+        The table.
+    names, written
+        Columns that it has, and those of the copy.
+
+    Raises
+    ------
+    DataError
+        Naming the columns.
+    """
+    there, ours = list(names), list(written)
+    lacking = [name for name in ours if name not in there]
+    others = [name for name in there if name not in ours]
+    if (lacking and others) or {"run_date", "run_id"} & {*lacking}:
+        raise DataError(
+            f"{address.label}: is not a table of this copy, which has "
+            f"{', '.join(lacking)} besides, and not {', '.join(others) or 'less'}; add "
+            "these columns, or name a table of its own, which is made if needed"
+        )
+
+
 def quoted_column(name: str) -> str:
     """
     Quote the name of a column, which may hold any sign.

@@ -7,7 +7,9 @@ import json
 import multiprocessing
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import polars as pl
 import pytest
@@ -290,3 +292,97 @@ def test_the_json_of_deliver_says_what_was_sent(
     found = json.loads(call(monkeypatch, capsys, *words).out)
     assert found["sent"] == [f"lanes to {address}"]
     assert found["num_before"] == 0
+
+
+LAKES = pytest.mark.parametrize("place", ["delta", "iceberg"], indirect=True)
+
+
+@LAKES
+@pytest.mark.parametrize("is_older", [True, False])
+def test_a_table_may_have_fewer_columns_or_more(
+    night: SmallNight, place: Place, *, is_older: bool
+) -> None:
+    """One of an older version gets what it lacks; a column of its owner stays."""
+    night.configure(outputs=[to(place, "copied", "merchants")])
+    night.run()
+    found = place.get("copied")
+    others = found.with_columns(run_date=pl.lit(OTHER))
+    last = found.columns[-1]
+    place.put(
+        "copied",
+        others.drop(last) if is_older else others.with_columns(mine=pl.lit("kept")),
+    )
+    deliver_night(load_config(night.config), DAY, is_again=True)
+
+    now = place.get("copied")
+    assert (
+        now.filter(run_date=DAY)
+        .select(found.columns)
+        .sort("merchant_id")
+        .equals(found.sort("merchant_id"))
+    )
+    before = now.filter(run_date=OTHER)
+    assert len(before) == len(found)
+    if is_older:
+        assert before[last].null_count() == len(found)
+    else:
+        assert {*before["mine"]} == {"kept"}
+
+
+@LAKES
+@pytest.mark.parametrize("is_of_nights", [True, False])
+def test_a_table_of_something_else_stays_what_it_is(
+    night: SmallNight, place: Place, *, is_of_nights: bool
+) -> None:
+    """A copy of another table, and what is no copy at all, are not written into."""
+    foreign = pl.DataFrame({"x": [1, 2]})
+    if is_of_nights:
+        foreign = foreign.with_columns(run_date=pl.lit(DAY), run_id=pl.lit("a"))
+    place.put("foreign", foreign)
+    night.configure(outputs=[to(place, "foreign")])
+    with pytest.raises(DeliveryError, match=r"not a table of this copy.*name a table"):
+        night.run()
+    assert place.get("foreign").equals(foreign)
+
+
+def test_of_two_that_make_a_delta_table_at_once_one_is_read(tmp_path: Path) -> None:
+    """Each commits as if no table was there: the date has the rows of one, not both."""
+    import pyarrow as pa
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    from optimizer.config.address import parse_address
+    from optimizer.io.sources import delta
+
+    address = parse_address(f"delta://{tmp_path}/made")
+    both = Barrier(2)
+
+    class Late(DeltaTable):
+        """Is asked at once whether it is there, and says no."""
+
+        @staticmethod
+        def is_deltatable(*_: object) -> bool:
+            both.wait(timeout=60)
+            return False
+
+    def write(run_id: str) -> str:
+        rows = pa.table(
+            {
+                "run_date": pa.array([DAY] * 3, pa.date32()),
+                "run_id": [run_id] * 3,
+                "order_id": ["a", "b", "c"],
+            }
+        )
+        try:
+            delta.write_rows(address, rows.to_reader(), DAY)
+        except DeltaError as error:
+            return type(error).__name__
+        return run_id
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as pool:
+        patch.setattr("deltalake.DeltaTable", Late)
+        ended = list(pool.map(write, ["first", "second"]))
+    found = pl.DataFrame(DeltaTable(str(tmp_path / "made")).scan())
+    (run_id,) = found["run_id"].unique()
+    assert len(found) == 3
+    assert run_id in ended
