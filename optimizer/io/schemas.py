@@ -78,7 +78,7 @@ def refuse_mixed_types(schemas: Mapping[str, pa.Schema], table: Table) -> None:
         for label, schema in schemas.items():
             if column.name not in schema.names:
                 continue
-            kind = _class_of(schema.field(column.name).type)
+            kind = _class_of(schema.field(column.name).type, column)
             other = next((k for k in seen if {k, kind} in _APART), None)
             if other is not None:
                 raise DataError(
@@ -88,14 +88,18 @@ def refuse_mixed_types(schemas: Mapping[str, pa.Schema], table: Table) -> None:
             seen.setdefault(kind, label)
 
 
-def _class_of(kind: pa.DataType) -> str:
+def _class_of(kind: pa.DataType, column: Column) -> str:
     import pyarrow.types as t
 
     if t.is_timestamp(kind):
         return "times" if kind.tz is None else "times with a zone"
     if is_uuid(kind) or t.is_null(kind):
         return "UUIDs" if is_uuid(kind) else "nothing"
-    return "dates" if t.is_date(kind) else "other values"
+    if t.is_date(kind):
+        return "dates"
+    # A code that became a number has lost its zeros: 007 and 7 are two regions.
+    is_code = column.kind == "id" and t.is_integer(kind)
+    return "whole numbers" if is_code else "other values"
 
 
 #: Values that an engine reads otherwise once they are put together.
@@ -103,6 +107,8 @@ _APART = (
     {"times", "times with a zone"},
     {"dates", "times with a zone"},
     {"UUIDs", "other values"},
+    {"UUIDs", "whole numbers"},
+    {"whole numbers", "other values"},
 )
 
 

@@ -422,13 +422,15 @@ IN_UTC = pa.timestamp("us", "UTC")
         ("service_date", pa.array([NOON]), pa.array([NOON], IN_UTC)),
         ("service_date", pa.array([NOON], IN_UTC), pa.array([NOON.date()])),
         ("region_id", pa.array([b"0" * 16], pa.uuid()), pa.array(["north"])),
+        ("region_id", pa.array([7]), pa.array(["007"])),
+        ("region_id", pa.array(["007"]), pa.array([7])),
         ("region_id", pa.array(["north"]), None),
     ],
 )
 def test_parts_that_do_not_become_one_column_are_refused(
     column: str, first: pa.Array, second: pa.Array | None, tmp_path: Path
 ) -> None:
-    """Days would depend on who puts them together; nobody reads two kinds of file."""
+    """Days depend on who puts them together; codes as numbers lost their zeros."""
     slots = pa.table({"slots": [3]})
     pq.write_table(slots.append_column(column, first), tmp_path / "a.parquet")
     if second is None:
