@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import optimizer
 from optimizer.build.night import Intake, take_in
 from optimizer.clock import StageClock
 from optimizer.config import as_config, policy_on
@@ -19,6 +20,7 @@ from optimizer.errors import ConfigError, DataError
 from tests.support.examples import examples
 from tests.support.golden_night import Golden, lane
 from tests.support.golden_nights import ABC, GOLDEN
+from tests.support.nights import capacity_of, config_of, orders_of
 
 CARRIERS, REGIONS, OUTLETS = ["yunda", "zhongtong"], ["r0", "r1"], ["o0", "o1", None]
 
@@ -325,6 +327,31 @@ def test_rules_that_contradict_themselves_are_refused(
     """The configuration is refused with the key that is wrong."""
     with pytest.raises(ConfigError, match=says):
         as_config(Golden(ABC, [], "", config=keys).settings())
+
+
+@pytest.mark.parametrize(
+    ("count", "take_up", "high"),
+    [
+        ("recommendations", [0.25, 0.25], 2),
+        ("expected", [0.25, 0.25], 8),
+        ("expected", [0.25, 0.5], 2),  # purchases, in quarters of one
+    ],
+)
+def test_a_subsidy_pays_for_what_slots_count(
+    count: str, take_up: list[float], high: int
+) -> None:
+    """0.90 CNY at 0.40 a parcel: two of them, or so many as two are bought of."""
+    fee = {"amount_cny": 0.80, "payer": {"merchant": 0.5, "platform": 0.5}}
+    policy = {"cap": {"rate": 0.2}, "fee": fee, "subsidy_budget_cny": 0.90}
+    merchants = pl.DataFrame({"merchant_id": ["m1", "m2"], "take_up": take_up})
+    night = optimizer.allocate(
+        orders_of(),
+        capacity_of(),
+        config=config_of(policy, capacity={"count": count}),
+        merchants=merchants,
+    )
+    assert night.rows is not None
+    assert night.rows.filter(kind="subsidy")["high"].to_list() == [high]
 
 
 def test_a_subsidy_that_nobody_pays_is_refused() -> None:
