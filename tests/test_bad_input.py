@@ -352,6 +352,20 @@ BAD: dict[str, Bad] = {
         3,
         "penalty_cny belongs to a floor; give min_parcels",
     ),
+    "a penalty beyond all money": Bad(
+        edited(
+            "capacity",
+            pl.lit(1).alias("min_parcels"),
+            pl.lit(1e15).alias("penalty_cny"),
+        ),
+        3,
+        "penalty_cny is at most 1,000,000",
+    ),
+    "a budget beyond all money": Bad(
+        edited("merchants", pl.lit(1e300).alias("daily_budget_cny")),
+        3,
+        "daily_budget_cny of .* is above 1,000,000,000,000",
+    ),
     "a date that is none": Bad(
         edited("capacity", pl.lit("2026-11-31").alias("service_date")),
         3,

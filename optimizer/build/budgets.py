@@ -9,6 +9,7 @@ import numpy as np
 
 from optimizer.build.group_limits import affordable
 from optimizer.contracts.warnings import some, warn
+from optimizer.errors import DataError
 
 if TYPE_CHECKING:
     import polars as pl
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from optimizer.config import PolicyRow
     from optimizer.contracts.warnings import CodedWarning
+
+#: Most that a budget may be, CNY: as in the configuration.
+MAX_BUDGET = 10**12
 
 
 def merchant_budgets(
@@ -43,6 +47,11 @@ def merchant_budgets(
     caps, has_budget, warnings
         The caps; ``(num_merchants,) bool``: those that the budget makes, ``None``
         where there are no budgets; and merchants whose budget is below one fee.
+
+    Raises
+    ------
+    DataError
+        When a budget is above :data:`MAX_BUDGET`.
     """
     share = policy.fee.amount_cny * policy.fee.payer.merchant
     if merchants is None or share == 0:
@@ -51,6 +60,12 @@ def merchant_budgets(
         return caps, None, ()
     given = merchants.filter(merchants["daily_budget_cny"].is_not_null())
     budget = dict(given.select("merchant_id", "daily_budget_cny").iter_rows())
+    for merchant, amount in budget.items():
+        if amount > MAX_BUDGET:
+            raise DataError(
+                f"the merchants table: daily_budget_cny of {merchant} is above "
+                f"{MAX_BUDGET:,}; leave it empty where there is no budget"
+            )
     most = np.array(
         [
             affordable(Decimal(repr(budget[m])), share) if m in budget else cap

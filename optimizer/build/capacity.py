@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 #: Of floors, where none is given.
 DEFAULT_PRIORITY = 10
 _NUMBERS = ("slots", "min_parcels", "penalty_cny", "priority")
+#: Most that a parcel below a floor may cost, micro-CNY: as in the configuration.
+MAX_PENALTY = 10**12
 _PLACE = ("carrier_id", "region_id", "outlet_id", "service_date")
 _PLACES = frozenset(_PLACE)
 
@@ -194,6 +196,11 @@ def _refuse_no_floor(row: CapacityRow, number: int, *, is_ranked: bool) -> None:
         raise DataError(
             f"the capacity table, row {number:,} ({row.name}): penalty_cny belongs to "
             "a floor; give min_parcels, or leave it empty"
+        )
+    if row.penalty != HARD and row.penalty > MAX_PENALTY:
+        raise DataError(
+            f"the capacity table, row {number:,} ({row.name}): penalty_cny is at most "
+            "1,000,000; leave it empty, and the floor is kept at any price"
         )
     if row.priority > 1_000 or (is_ranked and not row.min_parcels):
         raise DataError(
