@@ -58,8 +58,8 @@ ELSEWHERE = {
     ),
     "optimizer serve": "serves until it is stopped; tests/desk asks it",
     "openssl rand": "a random line; desk/test_desk.py reads one from a file",
-    "make bench": "takes a quarter of an hour, or hours; CI runs make bench-tests",
     "git worktree add": "needs the history; it is for the benchmark beside it",
+    "make bench": "takes a quarter of an hour, or hours; CI runs make bench-tests",
     "python -m benchmarks.": "likewise; benchmarks/test_compare.py has its parts",
 }
 #: What stands for ``duckdb``, whose command line the package does not bring.
