@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from optimizer.io.sources.rows import (
     Rows,
     check_head,
     checked_columns,
+    other_was_first,
     quoted_column,
     refuse_other_table,
     refuse_other_value,
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from optimizer.config.address import Address
     from optimizer.contracts.columns import Table
     from optimizer.io.cells import CellRules
+
+#: How a commit says that another one came between.
+_OTHER_WAS_FIRST = re.compile("concurrent|since last commit|already exists")
 
 
 @contextmanager
@@ -145,6 +150,17 @@ def write_rows(address: Address, rows: pa.RecordBatchReader, day: dt.date) -> No
     It is made without rows first: of two that make it at once, each would add its own.
     Columns that the table has besides stay; those that it lacks are added.
     """
+    from deltalake.exceptions import DeltaError
+
+    try:
+        _replace(address, rows, day)
+    except DeltaError as error:
+        if _OTHER_WAS_FIRST.search(str(error)) is None:
+            raise
+        raise other_was_first(address) from None
+
+
+def _replace(address: Address, rows: pa.RecordBatchReader, day: dt.date) -> None:
     from deltalake import DeltaTable, write_deltalake
 
     place, options = _location(address), _options()

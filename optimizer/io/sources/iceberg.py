@@ -19,6 +19,7 @@ from optimizer.io.sources.rows import (
     Rows,
     check_head,
     checked_columns,
+    other_was_first,
     refuse_other_table,
     refuse_other_value,
     unread_of,
@@ -110,6 +111,19 @@ def write_rows(address: Address, rows: pa.RecordBatchReader, day: dt.date) -> No
     namespace not: whoever keeps the catalogue decides what that is called. Columns that
     it has besides stay; those that it lacks are added.
     """
+    from pyiceberg.exceptions import (
+        CommitFailedException,
+        TableAlreadyExistsError,
+        ValidationException,
+    )
+
+    try:
+        _replace(address, rows, day)
+    except (CommitFailedException, TableAlreadyExistsError, ValidationException):
+        raise other_was_first(address) from None
+
+
+def _replace(address: Address, rows: pa.RecordBatchReader, day: dt.date) -> None:
     from pyiceberg.exceptions import NoSuchTableError
     from pyiceberg.expressions import EqualTo
 

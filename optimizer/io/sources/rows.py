@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from optimizer.errors import DataError
+from optimizer.errors import BusyError, DataError
 from optimizer.io.mapping import as_written, named_by_contract
 from optimizer.io.privacy import refuse_personal_columns
 from optimizer.io.schemas import check_schema
@@ -251,6 +251,21 @@ def refuse_other_table(
             f"{', '.join(lacking)} besides, and not {', '.join(others) or 'less'}; add "
             "these columns, or name a table of its own, which is made if needed"
         )
+
+
+def other_was_first(address: Address) -> BusyError:
+    """
+    What is raised where another commit came between a copy and its own.
+
+    Parameters
+    ----------
+    address
+        The table.
+    """
+    return BusyError(
+        f"{address.label}: was written by another run meanwhile, and has its rows; "
+        "this copy did not arrive"
+    )
 
 
 def quoted_column(name: str) -> str:
