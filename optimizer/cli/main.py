@@ -96,6 +96,8 @@ def main() -> None:
             _fail(f"error: {lack_of_memory(command)}; {published_since(seen)}", 1)
         _say_bug()
         _fail(f"error: this is a bug in optimizer; {published_since(seen)}", 1)
+    finally:
+        note_stop(None)  # what this process does next was not stopped
 
 
 def _say_if_stopped(seen: dict[Path, Path | None], code: str | int | None) -> None:
@@ -111,7 +113,6 @@ def _say_if_stopped(seen: dict[Path, Path | None], code: str | int | None) -> No
 @contextmanager
 def _stopped_by_signals() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end the program as Control-C does."""
-    note_stop(None)
     is_first = threading.current_thread() is threading.main_thread()
     before = {
         number: signal.getsignal(number)

@@ -165,9 +165,16 @@ def test_a_signal_that_other_code_drops_is_not_lost(
 def test_who_was_stopped_is_not_stopped_the_next_time(
     night: SmallNight, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    """A signal is of the command that it reached."""
-    monkeypatch.setattr(stopping, "_code", 130)
+    """A signal is of the command that it reached: nothing of it is left after that."""
+
+    def losing(*_: Any) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
     monkeypatch.chdir(night.folder)
+    with monkeypatch.context() as changed:
+        changed.setattr(solvers, "solve", losing)
+        assert call(changed, capsys, *RUN).code == 128 + signal.SIGTERM
+    assert stopping.stop_code() is None
     assert call(monkeypatch, capsys, *RUN).code == 0
 
 

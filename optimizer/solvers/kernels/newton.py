@@ -203,8 +203,16 @@ def price_step(first, second, weight, lane_parent, is_free, excess, damping, rou
     num_lanes = len(excess)
     for lane in range(num_lanes):
         if lane_parent[lane] >= 0:
+            # Copies, so that the kernel is compiled for one set of types.
             return conjugate_step(
-                first, second, weight, lane_parent, is_free, excess, damping, rounds
+                first.copy(),
+                second.copy(),
+                weight,
+                lane_parent.copy(),
+                is_free,
+                excess,
+                damping,
+                rounds,
             )
     place = np.full(num_lanes, -1, np.int32)
     for lane in range(num_lanes):
