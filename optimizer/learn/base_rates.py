@@ -135,8 +135,9 @@ def card_rate(card: str, harm: str) -> BaseRate | None:
     Examples
     --------
     >>> card = "## Calibration of return on standard\n\n| 300 | 0.01 | 0.02 |\n"
-    >>> card_rate(card + "| 100 | 0.03 | 0.04 |\n", "return")
-    BaseRate(harm='return', against='model', rate=0.025, num_parcels=400)
+    >>> found = card_rate(card + "| 100 | 0.03 | 0.04 |\n", "return")
+    >>> found.against, found.rate, found.num_parcels
+    ('model', 0.025, 400)
     """
     _, _, rest = card.partition(f"## Calibration of {harm} ")
     rows = _ROW.findall(rest.partition("\n## ")[0])

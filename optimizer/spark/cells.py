@@ -100,7 +100,7 @@ def narrowed(values: NDArray[Any]) -> tuple[int | None, NDArray[Any]]:
 
     Examples
     --------
-    >>> [narrowed(np.array(values))[1].dtype.name for values in ([5, 300], [5, 9**10])]
+    >>> [narrowed(np.array(values))[1].dtype.name for values in ([5, 300], [5, 9**9])]
     ['int16', 'int32']
     >>> narrowed(np.array([1_000, 1_001, 1_003]))
     (1000, array([1, 2], dtype=int8))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -209,16 +210,15 @@ def refuse_other_value(address: Address, field: pa.Field, value: str) -> None:
     """
     import pyarrow as pa
 
-    try:
-        if pa.types.is_timestamp(field.type):
-            raise pa.ArrowInvalid
+    with suppress(pa.ArrowException):
         pa.scalar(value).cast(field.type)
-    except pa.ArrowException:
-        raise DataError(
-            f"{address.label}: its column {field.name} holds {field.type}, which "
-            f"partition={field.name}={value} does not choose; name a column of text or "
-            "days, such as partition=ds={date}"
-        ) from None
+        if not pa.types.is_timestamp(field.type):
+            return
+    raise DataError(
+        f"{address.label}: its column {field.name} holds {field.type}, which "
+        f"partition={field.name}={value} does not choose; name a column of text or "
+        "days, such as partition=ds={date}"
+    )
 
 
 def refuse_other_table(

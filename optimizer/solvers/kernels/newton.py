@@ -135,7 +135,13 @@ def conjugate_step(
 
     Parameters
     ----------
-    first, second, weight, lane_parent, is_free, excess, damping, rounds
+    first, second, weight, lane_parent
+        As there: ``(k,)`` three times, and ``(num_lanes,) int32``.
+    is_free
+        ``(num_lanes,) bool``.
+    excess
+        ``(num_lanes,) float64``.
+    damping, rounds
         As there.
     """
     diagonal = slope_diagonal(first, second, weight, lane_parent)
@@ -205,14 +211,14 @@ def price_step(first, second, weight, lane_parent, is_free, excess, damping, rou
         if lane_parent[lane] >= 0:
             # Copies, so that the kernel is compiled for one set of types.
             return conjugate_step(
-                first.copy(),
-                second.copy(),
-                weight,
-                lane_parent.copy(),
-                is_free,
-                excess,
-                damping,
-                rounds,
+                first=first.copy(),
+                second=second.copy(),
+                weight=weight,
+                lane_parent=lane_parent.copy(),
+                is_free=is_free,
+                excess=excess,
+                damping=damping,
+                rounds=rounds,
             )
     place = np.full(num_lanes, -1, np.int32)
     for lane in range(num_lanes):
@@ -237,14 +243,14 @@ def price_step(first, second, weight, lane_parent, is_free, excess, damping, rou
         near[pair] = place[a] if a >= 0 else -1
         far[pair] = place[b] if b >= 0 else -1
     moved = conjugate_step(
-        near,
-        far,
-        weight,
-        np.full(num_moved, -1, np.int32),
-        np.ones(num_moved, np.bool_),
-        moved_excess,
-        damping,
-        rounds,
+        first=near,
+        second=far,
+        weight=weight,
+        lane_parent=np.full(num_moved, -1, np.int32),
+        is_free=np.ones(num_moved, np.bool_),
+        excess=moved_excess,
+        damping=damping,
+        rounds=rounds,
     )
     step = np.zeros(num_lanes)
     for lane in range(num_lanes):
