@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 from starlette.testclient import TestClient
 
+from optimizer.desk import published as published_nights
 from optimizer.desk.access import Access
 from optimizer.desk.links import CLOCK_SECONDS, link_key, make_link, read_link
 from optimizer.desk.pages import carrier as carrier_pages
@@ -255,7 +256,8 @@ def test_a_carriers_use_on_a_night_is_read_once(
         read.append(folder)
         return read_table(folder, name)
 
-    monkeypatch.setattr(carrier_pages, "read_table", counted)
+    for module in (carrier_pages, published_nights):
+        monkeypatch.setattr(module, "read_table", counted)
     carrier_pages._use.cache_clear()
     lanes = pl.read_parquet(night.run_dir / "lanes.parquet")
     carrier = quote(lanes["carrier_id"].drop_nulls()[0])

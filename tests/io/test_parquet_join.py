@@ -109,10 +109,10 @@ def test_a_thread_that_fails_leaves_no_whole_file(
     monkeypatch.setattr(write, "ROW_GROUP_ROWS", 64)
     encode = write._encoded
 
-    def fails(group, kinds, *, has_digest):
+    def fails(group, kinds, **how):
         if group["rank"][0] == 64 * 3 % 100:
             raise MemoryError("no room for this row group")
-        return encode(group, kinds, has_digest=has_digest)
+        return encode(group, kinds, **how)
 
     monkeypatch.setattr(write, "_encoded", fails)
     path = tmp_path / "cut.parquet"
