@@ -52,7 +52,7 @@ RESULTS = HERE / "large_nights.json"
 PAGE, PICTURE = HERE / "large_nights.md", HERE / "large_nights.svg"
 BEGIN, END = "<!-- nights: begin -->", "<!-- nights: end -->"
 BEGIN_BOTH, END_BOTH = "<!-- before: begin -->", "<!-- before: end -->"
-#: Orders of the night that an earlier commit compiles its kernels on.
+#: Orders of the night on which both compile their kernels.
 WARM_UP = "250k"
 ORDERS_PER_MERCHANT, SEED = 2_000, 7
 #: Seconds between two looks at the memory; at most so many of them are kept.
@@ -78,7 +78,8 @@ def main(words: list[str] | None = None) -> None:
         scratch = given.scratch or Path(name)
         if given.before is not None:
             small = simulated(scratch / WARM_UP, parse_size(WARM_UP))
-            measure(small, parse_size(WARM_UP), None, scratch, given.before)
+            for code in (given.before, None):
+                measure(small, parse_size(WARM_UP), None, scratch, code)
         for size in given.sizes:
             inputs = simulated(scratch / size, parse_size(size))
             if given.what == "profile":
