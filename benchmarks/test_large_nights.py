@@ -5,25 +5,29 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from benchmarks import large_nights
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
 
-
-def test_a_night_is_measured_told_and_drawn(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Stages, memory over time and proof are kept; page and picture show them."""
-    page, picture = tmp_path / "page.md", tmp_path / "picture.svg"
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty page, with results and a picture of its own beside it."""
+    page = tmp_path / "page.md"
     marks = (large_nights.BEGIN, large_nights.END)
     more = (large_nights.BEGIN_BOTH, large_nights.END_BOTH)
     page.write_text("\n".join(["before", *marks, *more, "after\n"]))
     monkeypatch.setattr(large_nights, "RESULTS", tmp_path / "results.json")
     monkeypatch.setattr(large_nights, "PAGE", page)
-    monkeypatch.setattr(large_nights, "PICTURE", picture)
+    monkeypatch.setattr(large_nights, "PICTURE", tmp_path / "picture.svg")
+    return page
+
+
+def test_a_night_is_measured_told_and_drawn(tmp_path: Path, page: Path) -> None:
+    """Stages, memory over time and proof are kept; page and picture show them."""
     words = ["run", "2k", "4k", "--scratch", str(tmp_path), "--memory-gb", "1"]
 
     large_nights.main(words)
@@ -38,7 +42,7 @@ def test_a_night_is_measured_told_and_drawn(
     assert told.startswith("before\n")
     assert told.endswith("\nafter\n")
     assert "| stage | 2K, `memory_gb: 1` | 4K, `memory_gb: 1` |" in told
-    assert picture.read_text().count("seconds") >= 2
+    assert (tmp_path / "picture.svg").read_text().count("seconds") >= 2
 
 
 def test_a_profile_names_functions(tmp_path: Path) -> None:
@@ -52,16 +56,9 @@ def test_a_profile_names_functions(tmp_path: Path) -> None:
 
 
 def test_an_earlier_commit_stands_beside_this_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, page: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each night is run by both; the earlier is in no table of growth, nor stale."""
-    page, picture = tmp_path / "page.md", tmp_path / "picture.svg"
-    marks = (large_nights.BEGIN, large_nights.END)
-    more = (large_nights.BEGIN_BOTH, large_nights.END_BOTH)
-    page.write_text("\n".join(["before", *marks, *more, "after\n"]))
-    monkeypatch.setattr(large_nights, "RESULTS", tmp_path / "results.json")
-    monkeypatch.setattr(large_nights, "PAGE", page)
-    monkeypatch.setattr(large_nights, "PICTURE", picture)
     monkeypatch.setattr(large_nights, "WARM_UP", "2k")
     monkeypatch.setattr(large_nights, "commit_of", lambda _: "0123abcd")
     here = large_nights.HERE.parent
