@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from optimizer.io.read import Source
 
 _NUM_EXAMPLES = 5
+#: With fewer orders than this, threads cost more than they save.
+FEW_ORDERS = 100_000
 
 
 class KeyCollision(Exception):
@@ -49,9 +52,10 @@ def refuse_repeats(source: Source, orders: Keyed) -> None:
     KeyCollision
         When different ids share a key.
     """
-    rows = orders.row[repeated(orders.folded_key)]
+    folded, same = _repeated_each([orders.folded_key, orders.key])
+    rows = orders.row[folded]
     if len(rows) == 0:
-        if len(repeated(orders.key)):
+        if len(same):
             raise KeyCollision
         return
     ids = _ids_of(source, rows)
@@ -62,6 +66,14 @@ def refuse_repeats(source: Source, orders: Keyed) -> None:
     _refuse_same(source, by_folded)
     _refuse_alike(source, by_folded)
     raise KeyCollision
+
+
+def _repeated_each(keys: list[NDArray[np.uint64]]) -> list[NDArray[np.int64]]:
+    """As :func:`repeated`, of several at a time where there are many orders."""
+    if len(keys[0]) < FEW_ORDERS:
+        return list(map(repeated, keys))
+    with ThreadPoolExecutor(len(keys)) as pool:
+        return list(pool.map(repeated, keys))
 
 
 def repeated(keys: NDArray[np.uint64]) -> NDArray[np.int64]:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from optimizer.contracts.tables import OPTIONS, ORDERS
 from optimizer.errors import DataError
+from optimizer.io import duplicates
 from optimizer.io.duplicates import (
     KeyCollision,
     refuse_repeated_pairs,
@@ -166,11 +167,13 @@ def test_distinct_orders_pass(tmp_path: Path) -> None:
     refuse_repeats(orders_of(ids, tmp_path), keys_of([]))
 
 
+@pytest.mark.parametrize("few_orders", [0, 100])
 @pytest.mark.parametrize("field", ["key", "folded_key"])
 def test_a_shared_key_of_different_orders_is_told_apart(
-    field: str, tmp_path: Path
+    field: str, few_orders: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No order is called a repeat by chance: another salt is asked for."""
+    """No order is called a repeat by chance, by threads or without: another salt is."""
+    monkeypatch.setattr(duplicates, "FEW_ORDERS", few_orders)
     ids = ["a", "b", "c", "d"]
     keys = keys_of(ids)
     getattr(keys, field)[3] = getattr(keys, field)[0]

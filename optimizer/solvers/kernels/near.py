@@ -177,12 +177,14 @@ def place_near(
     round_of,
     number,
     num_lanes,
+    first_merchant,
+    last_merchant,
     next_near,
     near_lane,
     near_distance,
 ):
     """
-    Put the lanes that each merchant is near to one after the other.
+    Put the lanes that each of some merchants is near to one after the other.
 
     Parameters
     ----------
@@ -195,6 +197,8 @@ def place_near(
         round of these lists; others' lists stand for nothing.
     num_lanes
         Nodes below this are lanes, the others merchants.
+    first_merchant, last_merchant
+        The merchants ``first_merchant : last_merchant``; others are left to others.
     distance
         ``(n,) int64`` micro-CNY: from the lane to each node.
     next_near
@@ -203,11 +207,12 @@ def place_near(
         ``(k,) int32`` and ``(k,) int64`` micro-CNY: filled.
     """
     at = 0
+    first, last = num_lanes + first_merchant, num_lanes + last_merchant
     for place in range(len(lanes)):
         lane, end = lanes[place], at + count[place]
         if round_of[lane] == number:
             for entry in range(at, end):
-                if node[entry] >= num_lanes:
+                if first <= node[entry] < last:
                     merchant = node[entry] - num_lanes
                     to = next_near[merchant]
                     near_lane[to] = lane

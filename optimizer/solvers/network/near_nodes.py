@@ -128,6 +128,9 @@ def _dealt(
         np.empty(int(start[-1]), np.int64) for start in (hop_start, near_start)
     )
     next_hop, next_near = hop_start[:-1].copy(), near_start[:-1].copy()
+    # Merchants are dealt by two threads, each looking for its own in all lists.
+    half = int(np.searchsorted(near_start, near_start[-1] // 2))
+    shares = ((0, half), (half, problem.num_merchants))
 
     def deal(part: int) -> None:
         for piece in found:
@@ -139,7 +142,7 @@ def _dealt(
                 "round_of": round_of,
                 "number": piece.number,
             }
-            if part == 0:
+            if part == len(shares):
                 place_hops(
                     **given,
                     next_hop=next_hop,
@@ -147,15 +150,18 @@ def _dealt(
                     hop_distance=hop_distance,
                 )
             else:
+                first_merchant, last_merchant = shares[part]
                 place_near(
                     **given,
                     num_lanes=num_lanes,
+                    first_merchant=first_merchant,
+                    last_merchant=last_merchant,
                     next_near=next_near,
                     near_lane=near_lane,
                     near_distance=near_distance,
                 )
 
-    pool.each(deal, 2)
+    pool.each(deal, len(shares) + 1)
     return Near(
         front=front,
         hop_start=hop_start,
