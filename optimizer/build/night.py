@@ -46,15 +46,19 @@ from optimizer.io.night_sources import lacks_premium, open_night
 from optimizer.io.quarantine import QuarantineLog
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterable, Iterator, Mapping
 
     import polars as pl
     from numpy.typing import NDArray
 
     from optimizer.build.assemble import Names
+    from optimizer.build.drawn_savings import DrawnModels
     from optimizer.build.encode import CodeParams
+    from optimizer.build.experiment import Experiment
     from optimizer.build.learned_model import LearnedModel
     from optimizer.build.lookups import LookupCount
+    from optimizer.build.night_params import SmallTables
     from optimizer.clock import StageClock
     from optimizer.config import Config, PolicyRow
     from optimizer.contracts.columns import Table
@@ -176,17 +180,8 @@ def take_in(
         When files of orders beyond ``solver.memory_gb`` have no folder, or no room.
     """
     history = history or EarlierNights()
-    experiment = make_experiment(config.holdout, history.day, config.objective)
-    with clock.stage("read"):
-        if config.solver.memory_gb is not None:
-            folder_of_files()
-        model = model_of(config, history.day)
-        agreed = _agreed(config, policy)
-        sources = open_night(
-            tables, agreed.contracts, has_model=model is not None, rules=agreed.cells
-        )
-        require_columns(sources["orders"], policy.eligibility)
-        drawn = draw_models(model, experiment, is_asked=lacks_premium(sources))
+    opened = _opened(tables, config, policy, history.day, clock)
+    sources, model = opened.sources, opened.model
     small_log = QuarantineLog()
     with clock.stage("validate"):
         small = small_tables(sources, config, history.day, small_log)
@@ -194,9 +189,9 @@ def take_in(
     by = RowRules(
         params=params_of(sources, config, policy, small, model, further),
         eligibility=policy.eligibility,
-        model=model if drawn is None else drawn.night,
+        model=model if opened.drawn is None else opened.drawn.night,
         hopeful=hopeful_model(model),
-        drawn=drawn,
+        drawn=opened.drawn,
         values=ColumnValues(policy.eligibility),
         outboxes=config.outbox,
         look=look,
@@ -216,26 +211,8 @@ def take_in(
             policy=policy,
         )
     with clock.stage("build"):
-        days = encoded.coder.days
-        rows, taken = rows_tonight(small.rows, config.capacity, days, history)
-        given = NightInputs(
-            orders=encoded.orders,
-            options=encoded.options,
-            coder=encoded.coder,
-            capacity=rows,
-            merchants=small.merchants,
-            config=config,
-            policy=policy,
-            draws=encoded.draws.whole(),
-        )
-        if look is not None:
-            look.night(given)
-        problem, index = build_problem(
-            given,
-            num_rows=encoded.counts["orders"],
-            taken=taken,
-            history=history,
-            experiment=experiment,
+        problem, index = _built(
+            encoded, small, config, policy, history, opened.experiment, look
         )
     gaps = gaps_of(sources, model)
     grounds = Grounds(
@@ -272,6 +249,70 @@ def take_in(
         params=by.params,
         effect_model=model if gaps.premium else None,
         named=encoded.named,
+    )
+
+
+class _Opened(NamedTuple):
+    """A night's tables before their rows are read, and its model and draws."""
+
+    sources: dict[str, Source]
+    model: LearnedModel | None
+    experiment: Experiment
+    drawn: DrawnModels | None
+
+
+def _opened(
+    tables: Mapping[str, Any],
+    config: Config,
+    policy: PolicyRow,
+    day: dt.date | None,
+    clock: StageClock,
+) -> _Opened:
+    """Open a night's tables, and read its model; what rules need has to be there."""
+    experiment = make_experiment(config.holdout, day, config.objective)
+    with clock.stage("read"):
+        if config.solver.memory_gb is not None:
+            folder_of_files()
+        model = model_of(config, day)
+        agreed = _agreed(config, policy)
+        sources = open_night(
+            tables, agreed.contracts, has_model=model is not None, rules=agreed.cells
+        )
+        require_columns(sources["orders"], policy.eligibility)
+        drawn = draw_models(model, experiment, is_asked=lacks_premium(sources))
+    return _Opened(sources, model, experiment, drawn)
+
+
+def _built(
+    encoded: Encoded,
+    small: SmallTables,
+    config: Config,
+    policy: PolicyRow,
+    history: EarlierNights,
+    experiment: Experiment,
+    look: Look | None,
+) -> tuple[Problem, Names]:
+    """Build the problem of encoded rows, with what other nights left of the slots."""
+    days = encoded.coder.days
+    rows, taken = rows_tonight(small.rows, config.capacity, days, history)
+    given = NightInputs(
+        orders=encoded.orders,
+        options=encoded.options,
+        coder=encoded.coder,
+        capacity=rows,
+        merchants=small.merchants,
+        config=config,
+        policy=policy,
+        draws=encoded.draws.whole(),
+    )
+    if look is not None:
+        look.night(given)
+    return build_problem(
+        given,
+        num_rows=encoded.counts["orders"],
+        taken=taken,
+        history=history,
+        experiment=experiment,
     )
 
 
