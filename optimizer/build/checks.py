@@ -103,6 +103,9 @@ def warn_unnamed(given: NightInputs, layout: Layout) -> list[CodedWarning]:
     A place with rows of slots alone is quiet tonight; one that only a row of a resource
     has is likely misspelt, and the row limits nothing.
     """
+    of_resources = [row for row in layout.beside if row.resource is not None]
+    if not of_resources:
+        return []
     coder = given.coder
     known = {
         "carrier_id": {*coder.carriers.ids, *coder.roster},
@@ -118,8 +121,8 @@ def warn_unnamed(given: NightInputs, layout: Layout) -> list[CodedWarning]:
             for column, name in row.wanted
             if name not in known[column]
         ]
-        for row in layout.beside
-        if row.resource is not None and dict(row.wanted).keys() <= {*PLACES}
+        for row in of_resources
+        if dict(row.wanted).keys() <= {*PLACES}
     }
     rows = [row for row, names in unknown.items() if names]
     if not rows:
