@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
+    import mmap
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 #: Bytes of a cell, where they lie.
@@ -42,31 +45,65 @@ def pack(**arrays: Any) -> bytes:
     >>> {name: values.tolist() for name, values in unpack(cell).items()}
     {'cap': [3, 5], 'most': 7}
     """
-    told, kept = [], []
+    kept = {}
     for name, given in arrays.items():
-        values = np.asarray(given, order="C")
-        if values.dtype.hasobject:
-            raise TypeError("a cell takes arrays of numbers")
+        values = _plain(given)
         first, narrow = narrowed(values)
-        told.append((name, values.dtype.str, narrow.dtype.str, narrow.shape, first))
-        kept.append(narrow)
+        kept[name] = _Lying(narrow, values.dtype.str, first)
+    return _packed(kept)
+
+
+def pack_as_is(**arrays: NDArray[Any]) -> bytes:
+    """
+    Pack arrays of numbers in the kinds that they have: to be read where they lie.
+
+    Examples
+    --------
+    >>> unpack(pack_as_is(cap=np.array([3, 5])))["cap"].base is not None
+    True
+    """
+    plain = {name: _plain(given) for name, given in arrays.items()}
+    return _packed({n: _Lying(each, each.dtype.str, None) for n, each in plain.items()})
+
+
+class _Lying(NamedTuple):
+    """An array as it lies in a cell, its kind once unpacked, and the first of steps."""
+
+    values: NDArray[Any]
+    kind: str
+    first: int | None
+
+
+def _plain(given: Any) -> NDArray[Any]:
+    """As an array whose bytes are what it is."""
+    values = np.asarray(given, order="C")
+    if values.dtype.hasobject:
+        raise TypeError("a cell takes arrays of numbers")
+    return values
+
+
+def _packed(kept: Mapping[str, _Lying]) -> bytes:
+    told = [
+        (name, kind, values.dtype.str, values.shape, first)
+        for name, (values, kind, first) in kept.items()
+    ]
     text = json.dumps(told).encode()
     parts: list[Cell] = [len(text).to_bytes(LENGTH_BYTES, "little"), text]
     parts.append(bytes(-sum(map(len, parts)) % ALIGNED))
-    for values in kept:
+    for values, _, _ in kept.values():
         flat = values.reshape(-1).view(np.uint8)
         parts += [flat.data, bytes(-flat.nbytes % ALIGNED)]
     return b"".join(parts)
 
 
-def unpack(cell: Cell) -> dict[str, NDArray[Any]]:
+def unpack(cell: Cell | mmap.mmap) -> dict[str, NDArray[Any]]:
     """
     Unpack the arrays of a cell; those kept as they were are views of it, read-only.
 
     Parameters
     ----------
     cell
-        From :func:`pack`.
+        From :func:`pack` or :func:`pack_as_is`.
     """
     held = np.frombuffer(cell, np.uint8)
     held.flags.writeable = False

@@ -11,7 +11,9 @@ with every task whole, and whose text the driver keeps.
 
 from __future__ import annotations
 
+import gc
 import io
+import os
 import pickle
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -36,6 +38,9 @@ OWN = "own"
 #: Parts of more bytes in all go as a table. With less a pass takes half the time of a
 #: join: 0.25 s against 0.55 of a million orders in two blocks.
 LITERAL_BYTES = 1 << 20
+
+#: In the environment of Spark's own Python workers, and of no other process.
+WORKER_VARIABLE = "SPARK_REUSE_WORKER"
 
 
 def ask_blocks(
@@ -95,6 +100,17 @@ def _each_block(
         for at in range(batch.num_rows):
             row = {name: _cell(batch[name][at]) for name in batch.schema.names}
             yield from function(row, joined(shared, row["block"], row.pop(OWN)))
+    _settle()
+
+
+def _settle() -> None:
+    """
+    Let a worker's collector of rubbish pass over what was loaded by its first pass.
+
+    Spark calls it after each task: 65 ms for the modules alone.
+    """
+    if WORKER_VARIABLE in os.environ and not gc.get_freeze_count():
+        gc.freeze()
 
 
 def _cell(value: pa.Scalar[Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,11 @@ from optimizer.solvers.network.blocks import bound_block, decided, screen_block
 from optimizer.spark.blocks import PASS_CELLS, block_index, open_block, whole_block
 from optimizer.spark.cells import pack, unpack
 from optimizer.spark.explore_arm import pool_of_block
+from optimizer.spark.kept import KEPT_SECONDS, Asker, find, keep
 from optimizer.spark.own_parts import ask_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import polars as pl
     import pyarrow as pa
@@ -35,7 +37,10 @@ if TYPE_CHECKING:
     from optimizer.solvers.network.margins import Reach
     from optimizer.spark.blocks import Terms
 
-RESULT = "block int, result binary"
+#: What a block answers, nothing where it was not found; and whether it ``is_kept``.
+RESULT = "block int, result binary, is_kept boolean"
+#: After so many passes that found nothing kept, blocks' cells are brought at once.
+MOST_LOST = 2
 DECISION_ROWS = (
     "order_id string, merchant_id string, is_premium boolean, carrier_id string, "
     "saving_cny double, reason string, margin_cny double, margin_low_cny double, "
@@ -49,6 +54,10 @@ class SparkBlocks:
     """
     Blocks that executors keep: see :class:`~optimizer.solvers.network.blocks.Blocks`.
 
+    The first pass brings each block's numbers to a Python worker, which keeps them (see
+    :mod:`optimizer.spark.kept`); later ones ask by the blocks' numbers alone, and bring
+    those of blocks that were not found.
+
     Parameters
     ----------
     rows
@@ -59,6 +68,8 @@ class SparkBlocks:
 
     def __init__(self, rows: DataFrame, terms: Terms) -> None:
         self.rows, self.terms = rows, terms
+        self._asker = Asker(secrets.token_hex(16), KEPT_SECONDS)
+        self._is_kept, self._num_lost = False, 0
 
     def screen(self, asked: Screen) -> dict[int, Part]:
         """Ask each block for the orders that could matter."""
@@ -81,37 +92,88 @@ class SparkBlocks:
         work
             Takes the number of a block and its problem.
         """
-        asked = ask_blocks(
-            self.rows, PASS_CELLS, answered, (work, self.terms), RESULT
-        ).toArrow()
-        cells = (asked[name].to_pylist() for name in ("block", "result"))
-        rows = zip(*cells, strict=True)
-        return {block: unpack(result) for block, result in sorted(rows)}
+        found, rows = {}, self.rows
+        if self._is_kept:
+            told = list(_asked(rows, ("block",), answered_if_kept, (work, self._asker)))
+            found = {block: result for block, result, _ in told if result is not None}
+            missing = sorted({block for block, _, _ in told} - found.keys())
+            if not missing:
+                return _unpacked(found)
+            self._num_lost += not found
+            rows = rows.filter(f"block in ({', '.join(map(str, missing))})")
+        asker = self._asker if self._num_lost < MOST_LOST else None
+        brought = list(_asked(rows, PASS_CELLS, answered, (work, self.terms, asker)))
+        is_kept = any(is_kept for _, _, is_kept in brought)
+        self._is_kept = asker is not None and (bool(found) or is_kept)
+        return _unpacked(found | {block: result for block, result, _ in brought})
+
+
+def _unpacked(found: dict[int, bytes]) -> dict[int, Part]:
+    return {block: unpack(result) for block, result in sorted(found.items())}
+
+
+def _asked(
+    rows: DataFrame, cells: tuple[str, ...], function: Any, given: Any
+) -> Iterable[tuple[int, Any, bool]]:
+    """What blocks answer: ``RESULT`` rows."""
+    told = ask_blocks(rows, cells, function, given, RESULT).toArrow()
+    names = ("block", "result", "is_kept")
+    return zip(*(told[name].to_pylist() for name in names), strict=True)
 
 
 def answered(
-    row: dict[str, Any], given: tuple[Callable[[int, Problem], Part], Terms]
+    row: dict[str, Any],
+    given: tuple[Callable[[int, Problem], Part], Terms, Asker | None],
 ) -> Iterator[pa.RecordBatch]:
     """
-    Call a function of a block on one, and pack what it returns.
+    Call a function of a block on one, pack what it returns, and keep the block.
 
     Parameters
     ----------
     row
         With ``PASS_CELLS``.
     given
-        A function that takes the number of a block and its problem, and the night's
-        lanes and caps.
+        A function that takes the number of a block and its problem; the night's lanes
+        and caps; and for whom the block is kept, ``None``: it is not.
     """
+    work, terms, asker = given
+    block = row["block"]
+    problem = open_block(block, row["numbers"], terms)
+    result = pack(**work(block, problem))
+    is_kept = asker is not None and keep(asker, block, problem)
+    yield _answer(block, result, is_kept=is_kept)
+
+
+def answered_if_kept(
+    row: dict[str, Any], given: tuple[Callable[[int, Problem], Part], Asker]
+) -> Iterator[pa.RecordBatch]:
+    """
+    Call a function of a block on one that is kept; else answer nothing.
+
+    Parameters
+    ----------
+    row
+        With ``block``.
+    given
+        A function that takes the number of a block and its problem, and for whom the
+        block is kept.
+    """
+    work, asker = given
+    block = row["block"]
+    problem = find(asker, block)
+    result = None if problem is None else pack(**work(block, problem))
+    yield _answer(block, result, is_kept=problem is not None)
+
+
+def _answer(block: int, result: bytes | None, *, is_kept: bool) -> pa.RecordBatch:
     import pyarrow as pa
 
-    work, terms = given
-    problem = open_block(row["block"], row["numbers"], terms)
     cells = {
-        "block": pa.array([row["block"]], pa.int32()),
-        "result": pa.array([pack(**work(row["block"], problem))], pa.binary()),
+        "block": pa.array([block], pa.int32()),
+        "result": pa.array([result], pa.binary()),
+        "is_kept": pa.array([is_kept], pa.bool_()),
     }
-    yield pa.RecordBatch.from_pydict(cells)
+    return pa.RecordBatch.from_pydict(cells)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import signal
+from contextlib import nullcontext
 from pathlib import Path
 from threading import Timer
 
@@ -19,10 +20,13 @@ from optimizer.contracts.tables import DECISIONS, MERCHANT_RESULTS, RECOMMENDATI
 from optimizer.errors import CertificateError, ConfigError, DataError, PublishError
 from optimizer.explain.sentences import explain_order
 from optimizer.job import run_date
-from optimizer.spark import explain_published, run, shuffle, write
+from optimizer.spark import explain_published, passes, run, shuffle, write
 from optimizer.spark.api import SparkNight
+from optimizer.spark.kept import Asker
 from optimizer.spark.shuffle import tasks_at_once
 from optimizer.testing import random_tables
+from tests.support.kept_memory import holders
+from tests.support.processes import wait_for
 from tests.support.spark_nights import (
     FAMILIES,
     Family,
@@ -136,6 +140,57 @@ def test_a_killed_executor_changes_nothing(spark, cluster):
     assert killed, "the executor was not killed in the middle of the solve"
     assert_same(night, family.alone())
     assert killed[0] not in cluster.executors()
+
+
+@pytest.fixture
+def tokens(monkeypatch):
+    """Those by which passes ask workers for the blocks that they keep."""
+    found = []
+
+    def known_asker(token, seconds):
+        found.append(token)
+        return Asker(token, seconds)
+
+    monkeypatch.setattr(passes, "Asker", known_asker)
+    return found
+
+
+def test_workers_that_forget_their_blocks_change_nothing(spark, tokens):
+    """
+    All that keep a block are killed between passes, again and again: blocks are brought
+    anew, and the answer is the same. A second night in the session asks for its own.
+    """
+    family, killed = FAMILIES["single"](), []
+
+    def kill_all(_):
+        for process in holders(tokens):
+            os.kill(process, signal.SIGKILL)
+            killed.append(process)
+
+    night = allocate_on(spark, family, rows_per_block=80, progress=kill_all)
+    assert len({*killed}) > 2, "no worker was killed in the middle of the solve"
+    assert_same(night, family.alone())
+    other = Family(random_tables(6, num_orders=300))
+    again = allocate_on(spark, other, rows_per_block=80)
+    assert_same(again, other.alone())
+    assert night.certificate.primal_bound != again.certificate.primal_bound
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_nothing_is_kept_of_a_night_that_is_over(spark, tokens, monkeypatch, fails):
+    """Workers let go by themselves: nobody tells them, and a failed night could not."""
+    monkeypatch.setattr(passes, "KEPT_SECONDS", 3.0)
+    family, seen = FAMILIES["single"](), []
+
+    def tell(line):
+        seen.extend(holders(tokens))
+        if fails and line.startswith("sampled"):
+            raise KeyError(line)
+
+    with pytest.raises(KeyError) if fails else nullcontext():
+        allocate_on(spark, family, rows_per_block=80, progress=tell)
+    assert seen
+    wait_for(lambda: not holders(tokens), "the workers")
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,11 @@ class BlockRows:
             found.append(picked)
         return BlockRows(found)
 
+    def filter(self, asked):
+        """Blocks that are named: ``block in (1, 2)``."""
+        named = {int(word.strip("(),")) for word in asked.split()[2:]}
+        return BlockRows([b for b in self.batches if b["block"][0].as_py() in named])
+
     def mapInArrow(self, function, _):
         """Call an executor's function on each block."""
         found = [b for batch in self.batches for b in function(iter([batch]))]
