@@ -25,6 +25,8 @@ NUM_PARTS = 16
 NUM_CORES = os.cpu_count() or 1
 #: With fewer options than this, handing parts to threads takes longer than they do.
 SERIAL_OPTIONS = 1_000_000
+#: The same for a part of a market whose threads are at work already.
+SERIAL_NEAR_OPTIONS = 300_000
 
 
 class Orders(NamedTuple):
@@ -222,7 +224,7 @@ def sub_market(
         option_lane=np.empty(num_options, np.int32),
         option_saving=np.empty(num_options, np.int64),
         side=_uses_of(full, orders),
-        parts=split(option_start[start]),
+        parts=split(option_start[start], _num_near_parts(full, num_options)),
         order=orders,
         order_merchant=np.empty(len(orders), np.int32),
         option_order=np.empty(num_options, np.int32),
@@ -245,6 +247,13 @@ def sub_market(
 
     pool.over_parts(near, work)
     return near
+
+
+def _num_near_parts(full: Market, num_options: int) -> int:
+    """How many parts some orders of a market are cut into: one, if they are few."""
+    if full.is_serial or num_options < SERIAL_NEAR_OPTIONS:
+        return 1
+    return NUM_PARTS
 
 
 def _uses_of(full: Market, orders: NDArray[np.int64]) -> Uses | None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from optimizer.certify.certificate import certify
 from optimizer.model.problem import Problem
 from optimizer.model.solution import SolveParams
-from optimizer.solvers import METHODS, solve
+from optimizer.solvers import METHODS, market, solve
 from optimizer.solvers import screen as all_screens
 from optimizer.solvers.network import refine_prices, screen
 from optimizer.solvers.network import solve as pricing
@@ -127,6 +127,22 @@ def test_what_is_fixed_wrongly_is_freed(
         assert certify(problem, found).is_optimal, seed
         assert flow.lane_price.tolist() == found.lane_price.tolist(), seed
         assert flow.merchant_price.tolist() == found.merchant_price.tolist(), seed
+
+
+@pytest.mark.parametrize("near", [0, 10**9])
+def test_parts_of_near_orders_do_not_change_the_answer(
+    near: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plans and prices are the same, in however many parts near orders are searched."""
+    for seed in range(20):
+        problem = random_problem(np.random.default_rng(seed), **shapes(seed))
+        whole = solve(problem, "pricing", SolveParams())
+        with monkeypatch.context() as patched:
+            patched.setattr(market, "SERIAL_OPTIONS", 0)
+            patched.setattr(market, "SERIAL_NEAR_OPTIONS", near)
+            parted = solve(problem, "pricing", SolveParams(num_threads=2))
+        assert parted.chosen.tolist() == whole.chosen.tolist()
+        assert parted.lane_price.tolist() == whole.lane_price.tolist()
 
 
 @pytest.mark.parametrize("num_threads", [1, 3])

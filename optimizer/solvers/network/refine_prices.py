@@ -168,8 +168,8 @@ def with_added(orders: NDArray[np.int64], more: NDArray[np.int64]) -> NDArray[np
     """
     if len(orders) == 0:
         return more
-    place = np.searchsorted(orders, more)
-    is_new = np.ones(len(more), np.bool_)
-    inside = place < len(orders)
-    is_new[inside] = orders[place[inside]] != more[inside]
-    return np.insert(orders, place[is_new], more[is_new])
+    together = np.concatenate((orders, more))
+    together.sort(kind="stable")  # two sorted runs are merged
+    is_new = np.ones(len(together), np.bool_)
+    np.not_equal(together[1:], together[:-1], out=is_new[1:])
+    return together[is_new]
