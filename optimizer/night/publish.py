@@ -290,7 +290,7 @@ def publish(
         staging = versions / f"{STAGING}{run_id}"
         staging.mkdir()
         let_in(staging, files.mode)
-        outputs, leaves, orders = _write_tables(staging, contents, files)
+        outputs, leaves, orders = write_tables(staging, contents, files)
         record.update(contents.told(staging))
         margins = margins_of(scan_table(staging, DECISIONS.file))
         page = report_html(record, contents.tables, orders, margins)
@@ -348,10 +348,25 @@ def _free_name(versions: Path, run_id: str) -> Path:
     return next(versions / name for name in names if not (versions / name).exists())
 
 
-def _write_tables(
+def write_tables(
     staging: Path, contents: Contents, files: CheckedFiles
 ) -> tuple[dict[str, dict[str, Any]], Leaves, pl.DataFrame]:
-    """Write all tables; chosen orders and hashes are taken while decisions go by."""
+    """
+    Write all tables; chosen orders and hashes are taken while decisions go by.
+
+    Parameters
+    ----------
+    staging
+        An empty folder.
+    contents, files
+        As of :func:`publish`.
+
+    Returns
+    -------
+    outputs, leaves, orders
+        What the record says of each file, the hashes of the decisions, and the chosen
+        orders, as they are published.
+    """
     import polars as pl
 
     none = pl.DataFrame(schema=DECISIONS.schema | {"region_id": pl.String})

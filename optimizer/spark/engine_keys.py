@@ -16,15 +16,21 @@ from optimizer.contracts.tables import NIGHT_INPUTS, OUTCOMES
 from optimizer.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from optimizer.config import PolicyRow
 
+    _Entries = tuple["Refused | ByDriver | Irrelevant", ...]
+
 #: What to do instead, where nothing nearer is known.
 LOCAL = "run with engine: local"
-ALONE = "the driver decides alone, where it sees the night's files"
+ALONE = (
+    "executors do not solve it; by `optimizer run` the driver decides it alone, or "
+    f"{LOCAL}"
+)
 NO_STATE = "which only a state tells; name a database in state.url"
-PACKING = f"that makes a packing night, which {ALONE}; {LOCAL}"
+_PACKING_NIGHT = "that makes a packing night"
+PACKING = f"{_PACKING_NIGHT}; {ALONE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +48,6 @@ class Refused:
         Values that it takes all the same; the default value always.
     only_far
         Whether it is refused only where the driver does not see the night's files.
-    by_driver
-        Whether the driver decides a night with it by itself where it sees the files;
-        then it is refused of far nights, and of executors.
     by_state
         Whether far nights honour it, too, where ``state.url`` is configured.
     """
@@ -53,13 +56,37 @@ class Refused:
     instead: str
     takes: tuple[str, ...] = ()
     only_far: bool = False
-    by_driver: bool = False
     by_state: bool = False
 
     @property
     def is_near(self) -> bool:
         """Whether nights whose files the driver sees honour it."""
-        return self.only_far or self.by_driver
+        return self.only_far
+
+
+@dataclass(frozen=True, slots=True)
+class ByDriver:
+    """
+    A key or column with which the driver decides a night by itself.
+
+    Attributes
+    ----------
+    name
+        As of :class:`Refused`.
+    what
+        What it asks for.
+    takes
+        Values that executors take all the same; the default value always.
+    """
+
+    name: str
+    what: str = _PACKING_NIGHT
+    takes: tuple[str, ...] = ()
+
+    @property
+    def instead(self) -> str:
+        """What is said of it where there are executors alone."""
+        return f"{self.what}; {ALONE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +119,6 @@ class Irrelevant:
 
 _TABLES = ("orders", "capacity", "options", "merchants")
 _MAPPED = ("path", "columns", "values", "constants", "units", "wrapped", "decimal")
-_PENALTY = (("capacity", "units"), ("capacity", "decimal"))
 _LEARN = "`optimizer learn` reads it, which runs on one machine whatever the engine"
 
 #: What to do where a lakehouse's table has other names than the contract.
@@ -100,8 +126,8 @@ BY_VIEW = (
     "give a path without columns, values and the like, and let a view of the lakehouse "
     f"rename them, or {LOCAL}"
 )
-#: Keys of how a file is read, which large tables of a lakehouse refuse or do without.
-FILES_ALONE = {
+#: What is said of keys that are honoured; of a lakehouse's tables, of executors.
+SAID_OF_HONOURED = {
     **{
         f"inputs.{table}.{name}": f"of a lakehouse's table refused: {BY_VIEW}"
         for table in ("orders", "options")
@@ -112,6 +138,8 @@ FILES_ALONE = {
         ("limits.num_rows", "limits.line_bytes", "limits.unpacked_times"),
         "of files; tables of a lakehouse are not bounded by it",
     ),
+    "solver.relative_gap": "executors stop at the optimum alone",
+    "publish.max_relative_gap": "executors give the proved optimum, or nothing",
 }
 
 #: Keys that do on a cluster what they do on one machine.
@@ -139,12 +167,7 @@ HONOURED_KEYS = (
             *("above", "reason"),
         )
     ),
-    *(
-        f"inputs.{table}.{name}"
-        for table in _TABLES
-        for name in _MAPPED
-        if (table, name) not in _PENALTY
-    ),
+    *(f"inputs.{table}.{name}" for table in _TABLES for name in _MAPPED),
     *(
         f"inputs.{table}.{name}"
         for table in ("capacity", "merchants")
@@ -170,7 +193,9 @@ HONOURED_KEYS = (
         f"operations.alerts.splitting.{name}"
         for name in ("columns", "below_cny", "group_size")
     ),
-    *("outputs.table", "outputs.to"),
+    *("outputs.table", "outputs.to", "objective.num_draws", "capacity.quantile"),
+    *("solver.relative_gap", "publish.max_relative_gap"),
+    *("pin_priority", "on_conflict"),
     *(f"outbox.{name}" for name in ("platform", "format", "to")),
 )
 #: Keys that are refused, or some of whose values are.
@@ -183,23 +208,12 @@ REFUSED_KEYS = (
         only_far=True,
         by_state=True,
     ),
-    Refused("policy.cap.group", f"owner: {PACKING}", by_driver=True),
-    Refused("policy.subsidy_budget_cny", PACKING, by_driver=True),
-    Refused(
-        "objective.explore",
-        f"savings that thompson draws {ALONE}; {LOCAL}, or explore by blind or margin",
-        ("blind", "margin", "none"),
-        by_driver=True,
-    ),
     Refused(
         "inputs.deliveries",
         f"it frees slots of other nights, {NO_STATE}, or {LOCAL}",
         only_far=True,
         by_state=True,
     ),
-    Refused("capacity.attributes", PACKING, by_driver=True),
-    Refused("capacity.resources", PACKING, by_driver=True),
-    Refused("capacity.count", f"expected and quantile: {PACKING}", by_driver=True),
     Refused(
         "files.mode",
         "the rights of what executors write are those of their file system; set them "
@@ -207,17 +221,26 @@ REFUSED_KEYS = (
         only_far=True,
     ),
     Refused(
-        "solver.method",
-        f"executors solve by prices: auto or pricing; by another method {ALONE}; "
-        f"{LOCAL}",
-        ("auto", "pricing"),
-        by_driver=True,
-    ),
-    Refused(
         "solver.memory_gb",
         "what executors keep is bounded by spark.rows_per_block; leave it out",
     ),
-    Refused("fairness", PACKING, by_driver=True),
+)
+#: Keys, or some values of them, that executors do not solve: the driver does, alone.
+DRIVER_KEYS = (
+    ByDriver("policy.cap.group", f"owner: {_PACKING_NIGHT}"),
+    ByDriver("policy.subsidy_budget_cny"),
+    ByDriver(
+        "objective.explore",
+        "thompson: savings that are drawn",
+        ("blind", "margin", "none"),
+    ),
+    ByDriver("capacity.attributes"),
+    ByDriver("capacity.resources"),
+    ByDriver("capacity.count", f"expected and quantile: {_PACKING_NIGHT}"),
+    ByDriver(
+        "solver.method", "any but auto and pricing, by prices", ("auto", "pricing")
+    ),
+    ByDriver("fairness"),
 )
 #: Keys that change nothing.
 IRRELEVANT_KEYS = (
@@ -227,7 +250,6 @@ IRRELEVANT_KEYS = (
         only_far=True,
         by_state=True,
     ),
-    Irrelevant("objective.num_draws", "of thompson, which is refused", True),
     *(
         Irrelevant(
             f"inputs.{table}.{name}",
@@ -236,24 +258,13 @@ IRRELEVANT_KEYS = (
         for table in ("orders", "options")
         for name in ("encoding", "sheet")
     ),
-    *(
-        Irrelevant(
-            f"inputs.{table}.{name}", "of penalty_cny, of packing nights alone", True
-        )
-        for table, name in _PENALTY
-    ),
-    Irrelevant("capacity.quantile", "of capacity.count, which is refused", True),
     Irrelevant(
         "capacity.in_flight_days",
         "such nights know no parcels of others",
         only_far=True,
         by_state=True,
     ),
-    Irrelevant("solver.relative_gap", "executors stop at the optimum alone", True),
-    Irrelevant("publish", "the proved optimum is published, or nothing", True),
     Irrelevant("keep", "`optimizer prune` removes nights that it sees alone", True),
-    Irrelevant("pin_priority", 'of pins to "must", which are refused', True),
-    Irrelevant("on_conflict", "nothing that is not refused can clash", True),
     Irrelevant("acceptance", "`optimizer accept` reads nights that it sees", True),
     *(
         Irrelevant(f"learning.{name}", _LEARN)
@@ -265,10 +276,6 @@ IRRELEVANT_KEYS = (
 )
 #: Columns of the inputs that a cluster refuses, or some of whose values it does.
 REFUSED_COLUMNS = (
-    Refused("orders.load", f"above 1: {PACKING}", by_driver=True),
-    Refused("orders.pin", f'"must": {PACKING}', by_driver=True),
-    Refused("options.load", f"above 1: {PACKING}", by_driver=True),
-    Refused("capacity.min_parcels", f"above 0: {PACKING}", by_driver=True),
     Refused(
         "deliveries",
         "of inputs.deliveries, which is refused",
@@ -276,17 +283,18 @@ REFUSED_COLUMNS = (
         by_state=True,
     ),
 )
-#: Columns that change nothing.
-IRRELEVANT_COLUMNS = (
-    *(
-        Irrelevant(f"capacity.{name}", "of min_parcels, which is refused", True)
-        for name in ("penalty_cny", "priority")
-    ),
-    Irrelevant(
-        "merchants.owner_id", "of policy.cap.group: owner, which is refused", True
-    ),
-    Irrelevant("outcomes", _LEARN),
+#: Columns, some of whose values executors do not solve: the driver does, alone.
+DRIVER_COLUMNS = (
+    ByDriver("orders.load", f"above 1: {_PACKING_NIGHT}"),
+    ByDriver("orders.pin", f'"must": {_PACKING_NIGHT}'),
+    ByDriver("options.load", f"above 1: {_PACKING_NIGHT}"),
+    ByDriver("capacity.min_parcels", f"above 0: {_PACKING_NIGHT}"),
 )
+#: Columns that change nothing.
+IRRELEVANT_COLUMNS = (Irrelevant("outcomes", _LEARN),)
+#: Keys and columns that are not simply honoured.
+OTHER_KEYS: _Entries = (*REFUSED_KEYS, *DRIVER_KEYS, *IRRELEVANT_KEYS)
+OTHER_COLUMNS: _Entries = (*REFUSED_COLUMNS, *DRIVER_COLUMNS, *IRRELEVANT_COLUMNS)
 
 
 def config_keys() -> tuple[str, ...]:
@@ -321,10 +329,8 @@ def _sections(annotation: Any) -> Iterator[type[ConfigModel]]:
 
 
 def said_of(
-    name: str,
-    refused: tuple[Refused, ...],
-    irrelevant: tuple[Irrelevant, ...],
-) -> Refused | Irrelevant | None:
+    name: str, entries: Iterable[Refused | ByDriver | Irrelevant]
+) -> Refused | ByDriver | Irrelevant | None:
     """
     What the lists say of a name.
 
@@ -332,15 +338,14 @@ def said_of(
     ----------
     name
         Of a key or a column.
-    refused, irrelevant
-        The lists.
+    entries
+        Of the lists.
 
     Returns
     -------
-    Refused, Irrelevant or None
+    Refused, ByDriver, Irrelevant or None
         Of it, or of a section around it; ``None``: it is honoured.
     """
-    entries: tuple[Refused | Irrelevant, ...] = (*refused, *irrelevant)
     found = {entry.name: entry for entry in entries}
     parts = name.split(".")
     around = [".".join(parts[:num]) for num in range(len(parts), 0, -1)]
@@ -393,7 +398,7 @@ def refuse_of_executors(config: Config, policy: PolicyRow) -> None:
     _refuse(of_driver(config, policy))
 
 
-def of_driver(config: Config, policy: PolicyRow) -> list[Refused]:
+def of_driver(config: Config, policy: PolicyRow) -> list[ByDriver]:
     """
     Keys for which the driver decides a night by itself.
 
@@ -402,17 +407,16 @@ def of_driver(config: Config, policy: PolicyRow) -> list[Refused]:
     config, policy
         Of the night.
     """
-    of_it = (entry for entry in REFUSED_KEYS if entry.by_driver)
-    return [entry for entry in of_it if _is_asked(entry, config, policy)]
+    return [entry for entry in DRIVER_KEYS if _is_asked(entry, config, policy)]
 
 
-def _refuse(found: list[Refused]) -> None:
+def _refuse(found: Sequence[Refused | ByDriver]) -> None:
     if found:
         said = "; ".join(f"{entry.name}: {entry.instead}" for entry in found)
         raise ConfigError(f"engine: spark does not take {said}")
 
 
-def _is_asked(entry: Refused, config: Config, policy: PolicyRow) -> bool:
+def _is_asked(entry: Refused | ByDriver, config: Config, policy: PolicyRow) -> bool:
     """Whether a key has another value than those that a cluster takes."""
     first, *rest = entry.name.split(".")
     of_policy = first == "policy"
@@ -429,8 +433,8 @@ def _is_asked(entry: Refused, config: Config, policy: PolicyRow) -> bool:
 
 def engines_markdown() -> str:
     """The lists for docs/reference/engines.md; a test keeps the two equal."""
-    keys = _rows(config_keys(), REFUSED_KEYS, IRRELEVANT_KEYS)
-    columns = _rows(input_columns(), REFUSED_COLUMNS, IRRELEVANT_COLUMNS)
+    keys = _rows(config_keys(), OTHER_KEYS)
+    columns = _rows(input_columns(), OTHER_COLUMNS)
     return "\n\n".join(
         f"## {title}\n\n| {what} | one machine | Spark | |\n|---|---|---|---|\n"
         + "\n".join(rows)
@@ -441,24 +445,22 @@ def engines_markdown() -> str:
     )
 
 
-def _rows(
-    names: tuple[str, ...],
-    refused: tuple[Refused, ...],
-    irrelevant: tuple[Irrelevant, ...],
-) -> Iterator[str]:
+def _rows(names: tuple[str, ...], entries: _Entries) -> Iterator[str]:
     """A row for each name, or for the section that is treated as one."""
     rows: dict[str, str] = {}
     for name in names:
-        entry = said_of(name, refused, irrelevant)
+        entry = said_of(name, entries)
         shown = name if entry is None else entry.name
         alone = "irrelevant" if name.startswith("spark.") else "honoured"
         rows[shown] = f"| `{shown}` | {alone} | {_told(entry, shown)} |"
     yield from rows.values()
 
 
-def _told(entry: Refused | Irrelevant | None, name: str) -> str:
+def _told(entry: Refused | ByDriver | Irrelevant | None, name: str) -> str:
     if entry is None:
-        return f"honoured | {FILES_ALONE.get(name, '')}"
+        return f"honoured | {SAID_OF_HONOURED.get(name, '')}"
+    if isinstance(entry, ByDriver):
+        return f"honoured | by the driver alone ({entry.what})"
     near = "honoured near; far " if entry.is_near else ""
     if entry.by_state:
         near = "honoured near, and far with `state.url`; far without it "

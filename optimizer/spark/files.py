@@ -109,6 +109,11 @@ class FileTable:
             self.path, {head.record.path: head.schema for head in self.heads}
         )
 
+    @property
+    def num_rows(self) -> int:
+        """How many rows its files say that they have."""
+        return sum(sum(head.group_rows) for head in self.heads)
+
     def refuse_other_number(self, num_rows: int) -> None:
         """
         Check that as many rows came as were there: Spark does not miss a file.
@@ -123,7 +128,7 @@ class FileTable:
         BusyError
             When others did.
         """
-        if num_rows != sum(sum(head.group_rows) for head in self.heads):
+        if num_rows != self.num_rows:
             raise changed_input(self.path)
 
     def map_frames(self, source: Source, task: Task, schema: str) -> DataFrame:
@@ -472,16 +477,43 @@ def _copies(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, Path]]:
     for batch in batches:
         for number in range(batch.num_rows):
             with tempfile.TemporaryDirectory() as folder:
-                yield _copy(batch, number, Path(folder))
+                yield _copy(*_cells(batch, number), Path(folder))
 
 
-def _copy(batch: pa.RecordBatch, number: int, folder: Path) -> tuple[str, Path]:
-    """Write a row's file into an empty folder; its address, and where it lies now."""
-    address = batch["path"][number].as_py()
+def _cells(batch: pa.RecordBatch, number: int) -> tuple[str, pa.Buffer]:
+    """Address and content of a row's file."""
+    return batch["path"][number].as_py(), batch["content"][number].as_buffer()
+
+
+def _copy(address: str, content: bytes | pa.Buffer, folder: Path) -> tuple[str, Path]:
+    """Write a file into an empty folder; its address, and where it lies now."""
     local = folder / address.rsplit("/", 1)[-1]
     with local.open("wb") as file:
-        file.write(batch["content"][number].as_buffer())
+        file.write(content)
     return address, local
+
+
+def brought_files(table: FileTable, folder: Path) -> Iterator[tuple[str, Path]]:
+    """
+    Bring the files of a table to this process, as many at a time as Spark reads in one.
+
+    Parameters
+    ----------
+    table
+        Whose bytes Spark brings.
+    folder
+        An empty one.
+
+    Yields
+    ------
+    tuple of str and Path
+        The address of each file, and where it lies now.
+    """
+    rows = _contents(table.session, table.path).select("path", "content")
+    for number, row in enumerate(rows.toLocalIterator()):
+        own = folder / str(number)  # files of two folders may share a name
+        own.mkdir()
+        yield _copy(row["path"], row["content"], own)
 
 
 @contextmanager
@@ -524,7 +556,7 @@ def copied_table(session: SparkSession, path: str) -> Iterator[dict[str, str]]:
         for place, address in enumerate(sorted(found)):
             own = Path(folder) / str(place)  # files of two folders may share a name
             own.mkdir()
-            copies[str(_copy(*found[address], own)[1])] = address
+            copies[str(_copy(*_cells(*found[address]), own)[1])] = address
         try:
             yield copies
         except DataError as error:

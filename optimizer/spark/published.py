@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from optimizer.night.resolve import ResolvedNight
     from optimizer.spark.api import SparkNight
 
+#: What is told of a night that executors do not solve.
+ALONE = "decide on the driver alone: executors do not solve this night"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OnCluster:
@@ -116,7 +119,7 @@ def _alone(
 ) -> DecidedNight:
     """Decide a night that executors do not solve, as one machine does."""
     if progress is not None:
-        progress("decide on the driver alone: executors do not solve this night")
+        progress(ALONE)
     return decide_here(found, config, day, previous, progress)
 
 

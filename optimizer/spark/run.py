@@ -37,11 +37,11 @@ from optimizer.night.inputs import (
 from optimizer.night.resolve import ResolvedNight
 from optimizer.night.run import RunReport
 from optimizer.night.state.ledger import refuse_if_relied_on
-from optimizer.spark.api import allocate
 from optimizer.spark.brought import bring_night
 from optimizer.spark.connect import require_answer
 from optimizer.spark.engine_keys import refuse_keys
 from optimizer.spark.far_copies import send_far_copies
+from optimizer.spark.far_decide import decide_far
 from optimizer.spark.far_inputs import FarInputs, look_at, refuse_far_change
 from optimizer.spark.far_state import (
     FarState,
@@ -58,7 +58,6 @@ from optimizer.spark.far_tables import (
 from optimizer.spark.faults import first_line
 from optimizer.spark.files import copied_table, has_come
 from optimizer.spark.lease import CLAIMS, date_lease
-from optimizer.spark.published import cluster_record
 from optimizer.spark.split_groups import find_groups
 from optimizer.spark.write import (
     AroundFar,
@@ -70,7 +69,6 @@ from optimizer.spark.write import (
     published_record,
     published_records,
     read_table,
-    write_night,
 )
 
 if TYPE_CHECKING:
@@ -83,7 +81,6 @@ if TYPE_CHECKING:
     from optimizer.contracts.columns import Table
     from optimizer.contracts.warnings import CodedWarning
     from optimizer.io.read import FileRecord
-    from optimizer.spark.api import SparkNight
 
     #: Gives alerts: :func:`~optimizer.telemetry.alerts.recorded_alerts_after`.
     FindFarAlerts = Callable[..., list[dict[str, Any]]]
@@ -216,21 +213,17 @@ def run_on_spark(  # noqa: PLR0913 - what a run may be asked for, by name
                     "another version; pass --force to replace it (the old run stays)"
                 )
             refuse_if_relied_on(state.database, day, "replaced")
-        night = allocate(
-            tables["orders"],
-            tables["capacity"],
+        night = decide_far(
+            session,
             config,
-            options=tables.get("options"),
-            merchants=tables.get("merchants"),
-            deliveries=found.fetched.paths.get("deliveries"),
-            date=day,
-            rows_per_block=config.spark.rows_per_block,
-            progress=progress,
-            history=found.before.history,
+            day,
+            tables=tables,
+            found=found,
             previous=kept,
+            progress=progress,
+            held=held,
         )
-        held.callback(_released, night)
-        record = cluster_record(config, day, night, found)
+        record = night.record
         tell = partial(
             find_alerts,
             before=_nights_before(session, config, day, earlier),
@@ -248,7 +241,7 @@ def run_on_spark(  # noqa: PLR0913 - what a run may be asked for, by name
         told = partial(_told, config, day, record, tell)
         is_stated = place.table_format == "parquet" and all(files.values())
         around = AroundFar(told, audit_text if is_stated else None)
-        record = write_night(night, place, record, week, around)
+        record = night.write(place, record, week, around)
         with state.turn(lambda: _is_as_before(state, config, day, found)):
             if confirm is not None:
                 confirm()
@@ -326,15 +319,6 @@ def _file_paths(config: Config, inputs: InputPaths) -> list[str]:
     """Inputs that are files, and no tables of a lakehouse."""
     is_all = config.spark.table_format == "parquet"
     return [path for path in inputs.paths.values() if is_all or is_file(path)]
-
-
-def _released(night: SparkNight) -> None:
-    """Free what is cached on the cluster; where it is gone, so is that."""
-    from py4j.protocol import Py4JError
-    from pyspark.errors import PySparkException
-
-    with suppress(PySparkException, Py4JError, OSError):
-        night.release()
 
 
 def _is_there(session: SparkSession, config: Config, path: str) -> bool:

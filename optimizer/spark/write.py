@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from optimizer.contracts.columns import Table
+    from optimizer.report.margins import Margins
     from optimizer.spark.api import SparkNight
 
 
@@ -106,6 +107,33 @@ class AroundFar:
     audit_text: Callable[[Mapping[str, Any], str], str] | None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class WrittenTables:
+    """
+    Tables of a night that are written, and what is told of them.
+
+    Attributes
+    ----------
+    outputs
+        What the record says of each, by file.
+    tables
+        Those that the driver made, by file.
+    orders
+        The chosen orders, as they are published.
+    margins
+        Orders by step of their margin.
+    evidence, leaves
+        The commitment to all decisions, and its text.
+    """
+
+    outputs: Mapping[str, Mapping[str, Any]]
+    tables: Mapping[str, pl.DataFrame]
+    orders: pl.DataFrame
+    margins: Margins
+    evidence: dict[str, Any]
+    leaves: str
+
+
 def write_night(
     night: SparkNight,
     place: Place,
@@ -142,7 +170,6 @@ def write_night(
         When what it wrote does not hold by itself.
     """
     session = night.decisions.sparkSession
-    folder = f"{place.folder}/{place.run_id}"
     with cluster_errors(place.folder):
         parts = whole_parts(night.prepared.blocks, night.decided).persist()
         try:
@@ -162,31 +189,65 @@ def write_night(
             orders, margins = chosen_orders(rows.decisions), margins_on(rows.decisions)
         finally:
             parts.unpersist()
-        if place.table_format == "delta":
-            record = record | {"versions": _with_delta(session, place, record)}
-        if around is not None:
-            there = {**tables, RECOMMENDATIONS.file: orders}
-            record = {**record, **around.told(there)}
-        page = report_html(record, tables, orders, margins)
         counted = {table.file: {"num_rows": len(t)} for table, t in of_driver.items()}
         counted[DECISIONS.file] = {"num_rows": evidence["num_rows"]}
         for table in (RECOMMENDATIONS, COMMITMENTS):
             counted[table.file] = {"num_rows": len(orders)}
         outputs = {table.file: counted[table.file] for table in made}
-        outputs[REPORT] = _told_of(page)
-        record = record | {
-            "run_id": place.run_id,
-            "outputs": outputs,
-            "evidence": evidence,
-        }
-        texts = {REPORT: page, LEAVES: leaves}
-        if around is not None and around.audit_text is not None:
-            texts[AUDIT] = around.audit_text(record, folder)
-            outputs[AUDIT] = _told_of(texts[AUDIT])
-        for name, text in texts.items():
-            write_text(session, f"{folder}/{name}", text)
-        _refuse_false(session, place, record["summary"])
-        write_text(session, f"{folder}/{RECORD}", one_line(record))
+        there = WrittenTables(outputs, tables, orders, margins, evidence, leaves)
+        return write_around(session, place, record, there, around)
+
+
+def write_around(
+    session: SparkSession,
+    place: Place,
+    record: dict[str, Any],
+    there: WrittenTables,
+    around: AroundFar | None,
+) -> dict[str, Any]:
+    """
+    Write what stands beside a night's tables, and look whether these hold.
+
+    Parameters
+    ----------
+    session
+        Of the cluster.
+    place, record, around
+        As of :func:`write_night`.
+    there
+        The tables, as they were written.
+
+    Returns
+    -------
+    dict
+        As of :func:`write_night`.
+
+    Raises
+    ------
+    CertificateError
+        When what was written does not hold by itself.
+    """
+    folder = f"{place.folder}/{place.run_id}"
+    if place.table_format == "delta":
+        record = record | {"versions": _with_delta(session, place, record)}
+    if around is not None:
+        told = {**there.tables, RECOMMENDATIONS.file: there.orders}
+        record = {**record, **around.told(told)}
+    page = report_html(record, there.tables, there.orders, there.margins)
+    outputs = {**there.outputs, REPORT: _told_of(page)}
+    record = record | {
+        "run_id": place.run_id,
+        "outputs": outputs,
+        "evidence": there.evidence,
+    }
+    texts = {REPORT: page, LEAVES: there.leaves}
+    if around is not None and around.audit_text is not None:
+        texts[AUDIT] = around.audit_text(record, folder)
+        outputs[AUDIT] = _told_of(texts[AUDIT])
+    for name, text in texts.items():
+        write_text(session, f"{folder}/{name}", text)
+    _refuse_false(session, place, record["summary"])
+    write_text(session, f"{folder}/{RECORD}", one_line(record))
     return record
 
 

@@ -42,7 +42,8 @@ def false_writing(
     from pyspark.sql import functions as F
 
     decisions, merchants = read(DECISIONS), read(MERCHANT_RESULTS)
-    is_held_out = (F.col("reason") == "HELD_OUT") & (F.col("arm") == "policy")
+    is_kept = F.col("arm").isin("policy", "thompson")
+    is_held_out = (F.col("reason") == "HELD_OUT") & is_kept
     taking = decisions.filter(
         F.col("is_premium") | F.coalesce(is_held_out, F.lit(False))
     )

@@ -231,6 +231,8 @@ def _night(
         _doubt(record["config"]["objective"]),
         f"CREATE MACRO prices_orders() AS {'order_prices.parquet' in outputs};",
         f"CREATE MACRO has_branches() AS {'branches.parquet' in outputs};",
+    ]
+    of_some = [
         *_optional("rows", "rows_said", outputs),
         *_optional("conflicts", "conflicts_said", outputs),
         *_optional("order_prices", "order_prices_said", outputs),
@@ -238,8 +240,10 @@ def _night(
         *_optional("branch_prices", "branch_prices_said", outputs),
         *_optional("draws", "draws_said", outputs),
     ]
-    text = "\n".join(lines) + "\n"
-    return text if address is None else of_folders(text) + folders_text(record)
+    text, further = ("\n".join(part) + "\n" for part in (lines, of_some))
+    if address is None:
+        return text + further
+    return of_folders(text) + folders_text(record) + of_folders(further)
 
 
 def _recorded(record: Mapping[str, Any]) -> str:

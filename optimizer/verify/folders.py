@@ -27,11 +27,10 @@ _ROWS = re.compile(
 _TEXT = re.compile(r"getvariable\('run'\) \|\| '/(run\.json|evidence\.txt)'")
 #: How DuckDB names what Spark names otherwise.
 _NAMES = (("^s3[an]:", "s3:"), ("^file:/+", "/"))
-#: Tables that no such night has: of packing nights, of drawn savings, of one file.
-_NEVER = (
-    *("rows", "conflicts", "order_prices", "branches", "branch_prices", "draws"),
-    *("merchant_index", "order_index"),
-)
+#: Tables that only some nights have, whose rows are asked for with their numbers.
+_OF_SOME = ("rows", "conflicts", "order_prices", "branches", "branch_prices", "draws")
+#: Tables of one file, which no such night has.
+_NEVER = ("merchant_index", "order_index")
 
 
 def as_duckdb(address: str) -> str:
@@ -95,7 +94,15 @@ def folders_text(record: Mapping[str, Any]) -> str:
                 f"CREATE TEMP VIEW written_{name} AS",
                 f"SELECT * FROM read_parquet({path});",
             ]
-        elif name not in _NEVER:
+            if name in _OF_SOME:
+                lines += [
+                    f"CREATE TEMP VIEW numbered_{name} AS",
+                    "SELECT * EXCLUDE (filename, file_row_number), row_number() OVER (",
+                    "    ORDER BY filename, file_row_number) - 1 AS file_row_number",
+                    f"FROM read_parquet({path},",
+                    "    filename = true, file_row_number = true);",
+                ]
+        elif name not in (*_NEVER, *_OF_SOME):
             lines.append(_without_rows(table))
     lines.append("-- Rows have the number that they have by merchant and order.")
     for name in ("decisions", "recommendations"):

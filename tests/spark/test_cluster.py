@@ -20,7 +20,7 @@ from optimizer.contracts.tables import DECISIONS, MERCHANT_RESULTS, RECOMMENDATI
 from optimizer.errors import CertificateError, ConfigError, DataError, PublishError
 from optimizer.explain.sentences import explain_order
 from optimizer.job import run_date
-from optimizer.spark import explain_published, passes, run, shuffle, write
+from optimizer.spark import explain_published, far_decide, passes, shuffle, write
 from optimizer.spark.api import SparkNight
 from optimizer.spark.kept import Asker
 from optimizer.spark.shuffle import tasks_at_once
@@ -300,14 +300,14 @@ def test_a_night_that_a_cluster_wrote_false_is_not_published(
     names the night, which is published as it is in the test above. It is decided once.
     """
     config, _ = configured(tmp_path)
-    nights, allocate, release = [], run.allocate, SparkNight.release
+    nights, allocate, release = [], far_decide.allocate, SparkNight.release
 
     def decided(*tables, **keys):
         if not nights:
             nights.append(allocate(*tables, **keys))
         return nights[0]
 
-    monkeypatch.setattr(run, "allocate", decided)
+    monkeypatch.setattr(far_decide, "allocate", decided)
     monkeypatch.setattr(SparkNight, "release", lambda _: None)
     whole = dict(write.OF_CLUSTER)
     more = F.col("used") + 1

@@ -13,21 +13,22 @@ from optimizer.errors import ConfigError
 from optimizer.job import run_date
 from optimizer.spark import engine_keys
 from optimizer.spark.engine_keys import (
+    DRIVER_KEYS,
     HONOURED_KEYS,
-    IRRELEVANT_COLUMNS,
-    IRRELEVANT_KEYS,
-    REFUSED_COLUMNS,
+    OTHER_COLUMNS,
+    OTHER_KEYS,
     REFUSED_KEYS,
     config_keys,
     engines_markdown,
     input_columns,
+    refuse_of_executors,
     said_of,
 )
 from optimizer.testing import random_tables
 
 DAY = dt.date(2026, 11, 22)
 PAGE = Path(__file__).parents[2] / "docs/reference/engines.md"
-#: A night that asks for each key that is refused.
+#: A night that asks for each key that is refused, by far nights or by executors.
 ASKING = {
     "policy.cap.rounding": {"cap": {"rate": 0.03, "rounding": "carryover"}},
     "policy.cap.group": {"cap": {"rate": 0.03, "group": "owner"}},
@@ -53,9 +54,9 @@ def test_every_key_and_column_is_in_the_list_once():
     """A new key or column is honoured, refused or irrelevant by somebody's decision."""
     keys, columns = config_keys(), input_columns()
     for name in keys:
-        is_said = said_of(name, REFUSED_KEYS, IRRELEVANT_KEYS) is not None
+        is_said = said_of(name, OTHER_KEYS) is not None
         assert (name in HONOURED_KEYS) != is_said, name
-    entries = (*REFUSED_KEYS, *IRRELEVANT_KEYS, *REFUSED_COLUMNS, *IRRELEVANT_COLUMNS)
+    entries = (*OTHER_KEYS, *OTHER_COLUMNS)
     assert {*HONOURED_KEYS} <= {*keys}
     for entry in entries:
         around = (entry.name, f"{entry.name}.")
@@ -68,15 +69,12 @@ def test_the_page_of_the_reference_is_the_list():
     assert engines_markdown() in PAGE.read_text()
 
 
-@pytest.mark.parametrize("entry", REFUSED_KEYS, ids=lambda entry: entry.name)
-def test_a_refused_key_is_refused(entry, tmp_path):
-    """The message names the key and says what to do; nothing is started or written."""
+def asking(entry, folder):
+    """A night's configuration that asks for a key."""
     asked, place = ASKING[entry.name], entry.name.split(".")[0]
     config = random_tables(1, num_orders=9).config
     inputs = {"orders": "o.parquet", "capacity": "c.csv"}
-    config |= {"inputs": inputs, "output": str(tmp_path), "engine": "spark"}
-    if entry.is_near:
-        config["output"] = f"file://{tmp_path}/runs"
+    config |= {"inputs": inputs, "output": str(folder), "engine": "spark"}
     if place == "policy":
         config["policy"] = [config["policy"][0] | asked]
     elif place in ("inputs", "objective"):
@@ -85,6 +83,15 @@ def test_a_refused_key_is_refused(entry, tmp_path):
         config |= asked
     if entry.name == "objective.explore":
         config["model"] = "somewhere"
+    return config
+
+
+@pytest.mark.parametrize("entry", REFUSED_KEYS, ids=lambda entry: entry.name)
+def test_a_refused_key_is_refused(entry, tmp_path):
+    """The message names the key and says what to do; nothing is started or written."""
+    config = asking(entry, tmp_path)
+    if entry.is_near:
+        config["output"] = f"file://{tmp_path}/runs"
     with pytest.raises(ConfigError) as refused:
         run_date(as_config(config), DAY)
     assert f"{entry.name}: {entry.instead}" in str(refused.value)
@@ -93,9 +100,19 @@ def test_a_refused_key_is_refused(entry, tmp_path):
     as_config(config)  # one machine takes it
 
 
+@pytest.mark.parametrize("entry", DRIVER_KEYS, ids=lambda entry: entry.name)
+def test_what_the_driver_decides_is_refused_of_executors(entry, tmp_path):
+    """`optimizer.spark.allocate` names the key, and who decides such a night."""
+    made = as_config(asking(entry, tmp_path))
+    with pytest.raises(ConfigError) as refused:
+        refuse_of_executors(made, made.policy[0])
+    assert f"{entry.name}: {entry.instead}" in str(refused.value)
+    engine_keys.refuse_keys(made, made.policy[0], is_near=False)  # a far night may
+
+
 def test_every_refused_key_is_asked_for():
-    """A key that is added to the list is tried, too."""
-    assert ASKING.keys() == {entry.name for entry in REFUSED_KEYS}
+    """A key that is added to the lists is tried, too."""
+    assert ASKING.keys() == {entry.name for entry in (*REFUSED_KEYS, *DRIVER_KEYS)}
 
 
 def test_a_refused_key_may_say_what_is_the_usual(monkeypatch):

@@ -25,7 +25,14 @@ from optimizer.contracts.run_folder import (
     REPORT,
     read_record,
 )
-from optimizer.contracts.tables import DECISIONS, NIGHTS, PUBLISHED, RECOMMENDATIONS
+from optimizer.contracts.tables import (
+    DECISIONS,
+    NIGHTS,
+    ORDERS,
+    PUBLISHED,
+    RECOMMENDATIONS,
+    ROW_RESULTS,
+)
 from optimizer.errors import (
     BusyError,
     ConfigError,
@@ -39,10 +46,14 @@ from optimizer.night.deliver import deliver_night
 from optimizer.night.state.chain import broken_links
 from optimizer.night.state.database import open_state
 from optimizer.night.state.links import read_chain
-from optimizer.spark import run, write
+from optimizer.spark import driver_tables, run, write
+from optimizer.spark.driver_inputs import brought_inputs
+from optimizer.spark.files import open_files
 from optimizer.spark.lease import CLAIMS, date_lease
 from optimizer.spark.write import name_night
 from optimizer.testing import random_tables
+from optimizer.verify.audit import not_in_sql
+from tests.support.driver_nights import drawn, loads_in_the_data, packed
 from tests.support.engine_nights import after_others
 from tests.support.engine_nights_more import keeping_ties, slots_taken_before, written
 from tests.support.small_night import call
@@ -100,13 +111,20 @@ def banked(folder):
     return config | {"inputs": inputs, "outputs": copies, "outbox": [box]}
 
 
+def as_address(path):
+    """A configured path, perhaps with how its file is read, as an address."""
+    if isinstance(path, dict):
+        return path | {"path": as_address(path["path"])}
+    return f"file://{path}"
+
+
 def configured(config, engine):
     """A night's configuration: of a cluster, with addresses alone."""
     own = json.loads(json.dumps(config).replace("ENGINE", engine))
     output = f"{own['output']}-{engine}"
     if engine == "spark":
         paths = {name: own["inputs"][name] for name in TABLES if name in own["inputs"]}
-        own["inputs"] |= {name: f"file://{path}" for name, path in paths.items()}
+        own["inputs"] |= {name: as_address(path) for name, path in paths.items()}
         output = f"file://{output}"
     return as_config(own | {"engine": engine, "output": output})
 
@@ -140,11 +158,11 @@ def stated_again(script):
     with duckdb.connect() as engine:
         for statement in statements:
             engine.execute(statement)
-        return engine.execute(question).fetchall()
+        return sorted(engine.execute(question).fetchall(), key=str)
 
 
 def assert_as_near(near, far):
-    """Tables, evidence and report of a far night are those of one machine."""
+    """Tables, evidence and report of a far night, and what SQL finds, are as near."""
     folder = Path(far.run_dir.removeprefix("file://")) / far.record["run_id"]
     record = read_record(near.run_dir)
     for file, table in PUBLISHED.items():
@@ -172,7 +190,13 @@ def assert_as_near(near, far):
         assert table.get("num_rows") == rows, name
     page = far_text(folder, REPORT)
     assert said(page) == said((near.run_dir / REPORT).read_text())
-    assert stated_again(far_text(folder, AUDIT)) == []
+    ours = (near.run_dir / AUDIT).read_text()
+    ours = ours.replace(
+        "SET VARIABLE run = '.';", f"SET VARIABLE run = '{near.run_dir}';"
+    )
+    found = stated_again(far_text(folder, AUDIT))
+    assert found == stated_again(ours)
+    assert not found or not_in_sql(record)
 
 
 @pytest.mark.parametrize("make", [banked, slots_taken_before])
@@ -199,6 +223,86 @@ def test_far_nights_that_count_on_others_are_those_of_one_machine(
         assert kinds == {"dead_lanes", "input_change", "splitting"}
         assert [*there.record["substitutes"]] == ["capacity"]
         assert_altered_is_found(there)
+
+
+@pytest.mark.parametrize("make", [packed, drawn, loads_in_the_data])
+def test_far_nights_that_the_driver_decides_are_those_of_one_machine(
+    spark, tmp_path, make
+):
+    """
+    Rows, leaves, record and report, and what SQL finds of both; by what the
+    configuration or the data ask for. No copy of an input is left, nor of a table.
+    """
+    config = make(tmp_path)
+    near, far = configured(config, "local"), configured(config, "spark")
+    alone = run_date(near, DAY)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("tempfile.tempdir", str(scratch))
+        there = run_date(far, DAY)
+        assert run_date(far, DAY).outcome == "unchanged"
+    assert there.outcome == "published"
+    assert_as_near(alone, there)
+    assert "num_passes" not in there.record["run_measurements"]
+    assert not [*scratch.iterdir()]
+
+
+def bring(config, far, look):
+    """Bring the inputs of a night, and look at the file of its orders."""
+    with brought_inputs(config, DAY, far) as brought:
+        (file,) = map(Path, brought["orders"])
+        around = {folder.stat().st_mode & 0o777 for folder in file.parents[1:3]}
+        assert 0o700 in around
+        look(file)
+    return file
+
+
+def refuse(file):
+    """Say something of a file."""
+    raise DataError(f"{file}: is bad")
+
+
+def test_what_executors_do_not_solve_is_brought_to_the_driver(spark, tmp_path):
+    """
+    Of a lakehouse's table the columns that are read, in a private file, and not longer
+    than for the night; of a store the file that was looked at, which a message names.
+    """
+    tables = random_tables(5, num_orders=60)
+    config = as_config(tables.config)
+    there, seen = tmp_path / "orders.parquet", []
+    tables.orders.write_parquet(there)
+    rows = tables.orders.with_columns(remark=pl.lit("not read"))
+    rows = {"orders": spark.createDataFrame(rows.to_arrow())}
+    gone = bring(config, rows, lambda file: seen.append(pl.read_parquet(file)))
+    assert tables.orders.select(seen[0].columns).equals(seen[0])
+    files = {"orders": open_files(spark, f"file://{tmp_path}/*.parquet", ORDERS)}
+    bring(config, files, lambda file: seen.append(file.read_bytes()))
+    assert seen[1] == there.read_bytes()
+    assert not gone.exists()
+    with pytest.raises(DataError, match=rf"^file:{there}: is bad"):
+        bring(config, files, refuse)
+    tables.orders.reverse().write_parquet(there)
+    with pytest.raises(BusyError, match=re.escape(str(there))):
+        bring(config, files, refuse)
+
+
+def test_orders_of_the_driver_go_to_the_cluster_some_at_a_time(
+    spark, tmp_path, monkeypatch
+):
+    """Each once, in as many files; another table at once, in its order."""
+    monkeypatch.setattr(driver_tables, "PIECE_ROWS", 2)
+    place = write.Place(f"file://{tmp_path}/runs", "run", "parquet")
+    whole = pl.DataFrame({"order_id": ["e", "b", "c", "a", "d"]})
+    whole.write_parquet(tmp_path / "five.parquet")
+    for table, num_files in ((RECOMMENDATIONS, 3), (ROW_RESULTS, 2)):
+        for _ in range(2):  # the second replaces the first
+            driver_tables.send(spark, tmp_path / "five.parquet", table, place)
+        files = sorted((tmp_path / f"runs/run/{table.file}").glob("*.parquet"))
+        rows = pl.read_parquet(files)
+        assert len(files) == num_files
+        assert rows.sort("order_id").equals(whole.sort("order_id"))
+    assert rows.equals(whole)
 
 
 def first_run(far, day, folder):
@@ -382,7 +486,10 @@ def test_a_cluster_that_fails_after_the_night_does_not_unsay_it(
 
 
 STOPS = {
-    "before it is solved": ("optimizer.spark.run.allocate", "nothing was published"),
+    "before it is solved": (
+        "optimizer.spark.far_decide.allocate",
+        "nothing was published",
+    ),
     "as it is named": (
         "optimizer.spark.write.write_text",
         "{0} may name the new night, the night before or none; to find out, and do the "

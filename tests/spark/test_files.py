@@ -233,12 +233,12 @@ def join(path):
 @pytest.mark.parametrize(
     ("stage", "is_after", "name", "change"),
     [
-        ("allocate", False, "orders/b.parquet", alter),
-        ("allocate", False, "orders/b.parquet", vanish),
-        ("allocate", False, "orders/b.parquet", hide),
-        ("allocate", False, "options-b.parquet", hide),
-        ("allocate", True, "orders/b.parquet", vanish),
-        ("allocate", True, "orders/b.parquet", join),
+        ("decide_far", False, "orders/b.parquet", alter),
+        ("decide_far", False, "orders/b.parquet", vanish),
+        ("decide_far", False, "orders/b.parquet", hide),
+        ("decide_far", False, "options-b.parquet", hide),
+        ("decide_far", True, "orders/b.parquet", vanish),
+        ("decide_far", True, "orders/b.parquet", join),
         ("open_tables", True, "capacity.csv", alter),
     ],
 )

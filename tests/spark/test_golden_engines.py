@@ -27,6 +27,7 @@ from optimizer.night.prune import prune
 from optimizer.solvers.network.blocks import ByBlock
 from optimizer.spark import own_parts, run
 from optimizer.spark.engine_keys import (
+    DRIVER_KEYS,
     HONOURED_KEYS,
     IRRELEVANT_KEYS,
     REFUSED_KEYS,
@@ -68,9 +69,10 @@ def set_keys(values: Any, place: str = "") -> dict[str, Any]:
     return found
 
 
-def near_keys():
-    """Keys that are honoured where the driver sees the night's files."""
+def further_keys():
+    """Keys that the driver honours, or near nights."""
     entries = [one for one in (*REFUSED_KEYS, *IRRELEVANT_KEYS) if one.is_near]
+    entries += DRIVER_KEYS
     around = tuple(f"{entry.name}." for entry in entries)
     return {key for key in config_keys() if f"{key}.".startswith(around)}
 
@@ -83,7 +85,7 @@ def test_every_honoured_key_is_set_in_a_night(tmp_path):
         folder = tmp_path / make.__name__
         folder.mkdir()
         found |= set_keys(make(folder)).keys()
-    asked = {*HONOURED_KEYS, *near_keys()}
+    asked = {*HONOURED_KEYS, *further_keys()}
     paths = {key.removesuffix(".path") for key in asked}
     assert {path for path in paths - {*found, "engine"} if not is_in(path, found)} == (
         ELSEWHERE
