@@ -30,6 +30,11 @@ _OF_CONTENT = (
     *(OSError, ValueError, EOFError, OverflowError, RecursionError),
     *(SystemError, BufferError),
 )
+#: What nothing but a mistake of a program raises.
+_MISTAKES = (
+    *(NameError, AttributeError, TypeError, LookupError, AssertionError),
+    *(NotImplementedError, ZeroDivisionError),
+)
 _HOUSE = str(Path(__file__).parents[1])
 
 
@@ -90,6 +95,18 @@ def is_of_reader(error: Exception) -> bool:
         return True
     frames = traceback.extract_tb(error.__traceback__)
     return bool(frames) and not frames[-1].filename.startswith(_HOUSE)
+
+
+def is_bug(error: BaseException) -> bool:
+    """
+    Whether an error is a mistake of our own code, whatever was read meanwhile.
+
+    Examples
+    --------
+    >>> is_bug(NameError("name 'x' is not defined")), is_bug(OSError("gone"))
+    (True, False)
+    """
+    return isinstance(error, _MISTAKES) and not is_of_reader(error)
 
 
 def _reason(error: BaseException) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from optimizer.errors import BusyError, DataError
 from optimizer.io.snapshot import CHANGED
 from optimizer.spark.engine_keys import PACKING
@@ -12,6 +14,13 @@ CAUSE = "Caused by: "
 DETAILS = "details = "
 #: How a Python stack begins, at whose end is what was raised.
 TRACEBACK = "Traceback (most recent call last):"
+#: What nothing but a mistake of a program raises, by its class.
+_MISTAKES = (
+    *("NameError", "UnboundLocalError", "AttributeError", "TypeError", "KeyError"),
+    *("IndexError", "AssertionError", "NotImplementedError", "ZeroDivisionError"),
+)
+#: A line of a Python stack that names a file of this package.
+_OF_OURS = re.compile(r'File "[^"]*/optimizer/[^"]*\.py"')
 
 
 class PackingNight(DataError):
@@ -30,6 +39,29 @@ def found_by_executors(text: str) -> BusyError | DataError:
     if CHANGED in text:
         return BusyError(text)
     return PackingNight(text) if PACKING in text else DataError(text)
+
+
+def is_bug(error: Exception) -> bool:
+    r"""
+    Whether executors ended by a mistake of this program, and not of data or cluster.
+
+    Parameters
+    ----------
+    error
+        As the driver gets it.
+
+    Examples
+    --------
+    >>> stack = 'Traceback (most recent call last):\n  File "%s", line 1\nNameError: x'
+    >>> is_bug(ValueError(stack % "/lib/optimizer/spark/rows.py"))
+    True
+    >>> is_bug(ValueError(stack % "/lib/polars/frame.py"))
+    False
+    """
+    inside = str(error).partition(TRACEBACK)[2]
+    places = [line for line in inside.splitlines() if line.strip().startswith("File ")]
+    is_mistake = first_line(error).split(":")[0] in _MISTAKES
+    return is_mistake and bool(places) and _OF_OURS.search(places[-1]) is not None
 
 
 def first_line(error: Exception) -> str:

@@ -10,7 +10,7 @@ from optimizer.io.cells import cell_rules
 from optimizer.io.read import open_source
 from optimizer.night.split_orders import asked_orders, count_groups
 from optimizer.spark.api import columns_of
-from optimizer.spark.faults import first_line
+from optimizer.spark.faults import first_line, is_bug
 from optimizer.spark.rows import in_schema
 from optimizer.spark.shuffle import map_frames
 
@@ -70,6 +70,8 @@ def find_groups(
     try:
         found = summed.filter(F.col("group").isNull() | is_large).toArrow()
     except PySparkException as error:
+        if is_bug(error):
+            raise
         raise DataError(f"{source.label}: {first_line(error)}") from error
     return pl.DataFrame(pl.from_arrow(found))
 

@@ -50,7 +50,7 @@ from optimizer.spark.far_parts import (
     prove_parts,
     whole_parts,
 )
-from optimizer.spark.faults import first_line
+from optimizer.spark.faults import first_line, is_bug
 from optimizer.spark.written import false_writing
 
 if TYPE_CHECKING:
@@ -394,7 +394,7 @@ OF_CLUSTER: Mapping[Table, Callable[[SparkNight], DataFrame]] = {
 @contextmanager
 def cluster_errors(folder: str) -> Iterator[None]:
     """
-    Turn Spark's errors into one clear message.
+    Turn Spark's errors into one clear message; bugs stay what they are.
 
     Raises
     ------
@@ -407,6 +407,8 @@ def cluster_errors(folder: str) -> Iterator[None]:
     try:
         yield
     except (PySparkException, Py4JError) as error:
+        if is_bug(error):
+            raise
         raise PublishError(
             f"{folder}: the cluster gave up ({first_line(error)}); nothing was "
             "published, and the last night is untouched. Spark's log says more"

@@ -22,6 +22,7 @@ from optimizer.errors import (
     lack_of_memory,
 )
 from optimizer.extras import import_extra
+from optimizer.io.damage import is_bug
 from optimizer.io.sources.faults import reason_of
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ def read_faults(address: Address, secrets: tuple[str, ...]) -> Iterator[None]:
     """
     Turn a driver's error while reading into one clear message without secrets.
 
+    A mistake of our own stays one: nothing is wrong with the table.
+
     Raises
     ------
     BusyError
@@ -96,6 +99,8 @@ def read_faults(address: Address, secrets: tuple[str, ...]) -> Iterator[None]:
             raise
         if is_of_memory(error):
             raise lack_of_memory(address.label) from None
+        if is_bug(error):
+            raise
         reason = reason_of(error, secrets)
         if is_of_disk(error):  # of here, where the copies are written
             raise PublishError(

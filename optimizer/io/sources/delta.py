@@ -37,6 +37,12 @@ if TYPE_CHECKING:
 
 #: How a commit says that another one came between.
 _OTHER_WAS_FIRST = re.compile("concurrent|since last commit|already exists")
+#: What is wrong with a log, by how the driver says it.
+_BROKEN_LOG = {
+    "contiguous commit": "lacks a commit",
+    "metadata or protocol found": "lacks its first commits",
+    "Json error": "has a commit that is cut off, or is none",
+}
 
 
 @contextmanager
@@ -128,7 +134,16 @@ def _table(address: Address) -> DeltaTable:
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
-    found = DeltaTable(_location(address), storage_options=_options())
+    try:
+        found = DeltaTable(_location(address), storage_options=_options())
+    except DeltaError as error:
+        wrong = [ours for theirs, ours in _BROKEN_LOG.items() if theirs in str(error)]
+        if not wrong:
+            raise
+        raise DataError(
+            f"{address.label}: its log (_delta_log) {wrong[0]}; bring its files back, "
+            "or write the table anew"
+        ) from None
     wanted = address.params.get("version")
     if wanted is None:
         return found

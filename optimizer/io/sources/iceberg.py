@@ -8,6 +8,7 @@ finds in the environment (``PYICEBERG_CATALOG__NAME__URI``, ...) or its own file
 
 from __future__ import annotations
 
+import datetime as dt
 import warnings
 from contextlib import contextmanager
 from functools import partial
@@ -26,7 +27,6 @@ from optimizer.io.sources.rows import (
 )
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable, Iterator, Mapping
     from typing import BinaryIO
 
@@ -61,9 +61,8 @@ def open_rows(address: Address, table: Table, rules: CellRules) -> Iterator[Rows
     schema = found.scan(snapshot_id=snapshot).projection().as_arrow()
     columns = checked_columns(schema, table, address.label, rules)
     names = tuple(column.name for column in columns)
-    scan = found.scan(
-        selected_fields=names, snapshot_id=snapshot, **_of_partition(address, schema)
-    )
+    chosen = _of_partition(found, address, schema)
+    scan = found.scan(selected_fields=names, snapshot_id=snapshot, **chosen)
     unread = unread_of(schema, columns)
     check_files(_files(found, scan), unread, address.label)
     version = "no snapshot" if snapshot is None else f"snapshot {snapshot}"
@@ -97,7 +96,7 @@ def open_head(address: Address, num_rows: int) -> Iterator[pa.RecordBatchReader]
     snapshot = _snapshot(found, address)
     schema = found.scan(snapshot_id=snapshot).projection().as_arrow()
     check_head(schema, address.label)
-    given = _of_partition(address, schema)
+    given = _of_partition(found, address, schema)
     scan = found.scan(snapshot_id=snapshot, limit=num_rows, **given)
     yield scan.to_arrow_batch_reader()
 
@@ -236,7 +235,7 @@ def _snapshot(table: Any, address: Address) -> int | None:
     return int(wanted)
 
 
-def _of_partition(address: Address, schema: pa.Schema) -> dict[str, Any]:
+def _of_partition(table: Any, address: Address, schema: pa.Schema) -> dict[str, Any]:
     """The rows that are asked for, for a scan."""
     from pyiceberg.expressions import EqualTo
 
@@ -249,5 +248,38 @@ def _of_partition(address: Address, schema: pa.Schema) -> dict[str, Any]:
             f"{address.label}: has no column {column} to choose a partition by; it has "
             f"{', '.join(schema.names)}"
         )
+    if _is_by_day(table, column) and (of_day := _of_day(schema.field(column), value)):
+        return {"row_filter": of_day}
     refuse_other_value(address, schema.field(column), value)
     return {"row_filter": EqualTo(term=column, value=value)}
+
+
+def _is_by_day(table: Any, column: str) -> bool:
+    """Whether a table is partitioned by the days of a time."""
+    from pyiceberg.transforms import DayTransform
+
+    source = table.schema().find_field(column).field_id
+    parts = (part for spec in table.specs().values() for part in spec.fields)
+    return any(
+        part.source_id == source and isinstance(part.transform, DayTransform)
+        for part in parts
+    )
+
+
+def _of_day(field: pa.Field, value: str) -> Any:
+    """The times of a day, as Iceberg takes them: by UTC; ``None``: it is no such."""
+    import pyarrow as pa
+    from pyiceberg.expressions import And, GreaterThanOrEqual, LessThan
+
+    try:
+        day = dt.date.fromisoformat(value)
+    except ValueError:
+        return None
+    if not pa.types.is_timestamp(field.type):
+        return None
+    zone = "" if field.type.tz is None else "+00:00"
+    first, end = (f"{at}T00:00:00{zone}" for at in (day, day + dt.timedelta(days=1)))
+    return And(
+        GreaterThanOrEqual(term=field.name, value=first),
+        LessThan(term=field.name, value=end),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import re
 import socket
 import sqlite3
@@ -11,6 +12,7 @@ from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import TYPE_CHECKING
 
 import polars as pl
 import pyarrow as pa
@@ -22,6 +24,9 @@ from optimizer.night.check import check_inputs
 from optimizer.replay.run import verify_run
 from tests.support.places import Place, in_delta, in_iceberg, sql
 from tests.support.small_night import DAY, SmallNight, call, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TABLES = ("orders", "capacity", "merchants")
 
@@ -532,6 +537,88 @@ def test_a_partition_that_a_column_cannot_hold_is_refused(
     with pytest.raises(DataError, match=r"column ds holds .*column of text or days"):
         night.run()
     assert not night.run_dir.exists()
+
+
+def test_a_day_of_times_chooses_the_rows_of_a_table_that_is_partitioned_by_days(
+    night: SmallNight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From its first moment to before the next day's, by UTC as Iceberg has days."""
+    from pyiceberg.catalog import load_catalog
+    from pyiceberg.transforms import DayTransform
+
+    for name in ("URI", "WAREHOUSE"):
+        monkeypatch.setenv(f"PYICEBERG_CATALOG__LAKE__{name}", "")
+    place = in_lake("iceberg", tmp_path)
+    first, end = (dt.datetime.combine(DAY, at) for at in (dt.time(0), dt.time.max))
+    moment = dt.timedelta(microseconds=1)
+    times = [first - moment, first, end, end, end + moment]
+    at = pl.Series(times).gather(pl.int_range(2_000, eager=True) % 5)
+    for zone in (None, "UTC"):
+        of_zone = at.dt.replace_time_zone(zone)
+        place.put("orders", night.read("orders").with_columns(ts=of_zone))
+        settings = {
+            n: os.environ[f"PYICEBERG_CATALOG__LAKE__{n.upper()}"]
+            for n in ("uri", "warehouse")
+        }
+        with (
+            load_catalog("lake", **settings)
+            .load_table("shop.orders")
+            .update_spec() as spec
+        ):
+            spec.add_field("ts", DayTransform(), "ts_day")
+        chosen = f"{place.address('orders')}&partition=ts={{date}}"
+        night.configure(inputs=night.settings()["inputs"] | {"orders": chosen})
+        record = night.run(is_forced=True).record
+        assert record["inputs"]["orders"]["num_rows"] == 1_200
+    night.configure(
+        inputs=night.settings()["inputs"] | {"orders": chosen.replace("{date}", "now")}
+    )
+    with pytest.raises(DataError, match=r"column ts holds .*column of text or days"):
+        night.run(is_forced=True)
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (lambda log: (log / f"{1:020}.json").unlink(), "lacks a commit"),
+        (lambda log: (log / f"{0:020}.json").unlink(), "lacks its first commits"),
+        (lambda log: (log / f"{2:020}.json").write_text("{"), "that is cut off"),
+    ],
+    ids=["gap", "head", "garbage"],
+)
+def test_a_broken_log_of_a_delta_table_is_told_as_that(
+    night: SmallNight, tmp_path: Path, harm: Callable[[Path], object], words: str
+) -> None:
+    """Which of its files are wrong, and what to do; not what the driver says of it."""
+    place = in_lake("delta", tmp_path)
+    for _ in range(3):
+        place.put("orders", night.read("orders"))
+    (log,) = tmp_path.rglob("_delta_log")
+    harm(log)
+    inputs = night.settings()["inputs"] | {"orders": place.address("orders")}
+    night.configure(inputs=inputs)
+    said = rf"its log \(_delta_log\) .*{words}.*; bring its files back"
+    with pytest.raises(DataError, match=said):
+        night.run()
+
+
+def test_a_mistake_of_our_own_is_no_fault_of_a_table(
+    night: SmallNight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stays what it is, so that the log has its stack; a driver's is told."""
+    from optimizer.io.sources import delta
+
+    place = in_lake("delta", tmp_path)
+    place.put("orders", night.read("orders"))
+    inputs = night.settings()["inputs"] | {"orders": place.address("orders")}
+    night.configure(inputs=inputs)
+    with monkeypatch.context() as patched:
+        patched.delattr(delta, "check_files")
+        with pytest.raises(NameError, match="check_files"):
+            night.run()
+    monkeypatch.setattr(delta, "check_files", lambda *_: {}["driver"])
+    with pytest.raises(DataError, match=r"cannot be read \('driver'\)"):
+        night.run()
 
 
 class _OneAnswer(BaseHTTPRequestHandler):
