@@ -21,6 +21,8 @@ SCHEMA_VERSION = 3
 #: Formats that are read: records of format 1 have warnings as sentences alone, and
 #: decisions of format 2 stand by order_id.
 _READ = (1, 2, SCHEMA_VERSION)
+#: An address that was taken for a path: of the two slashes one is left.
+_ADDRESS = re.compile(r"(?:^|/)([a-z][a-z0-9+]+):/+(.+)")
 
 
 def pinned(run_dir: Path | str) -> Path:
@@ -73,6 +75,15 @@ def read_record(run_dir: Path | str) -> dict[str, Any]:
         raise DataError(
             f"{folder}: is a night that a cluster published; `optimizer explain` reads "
             "it, other commands are for nights of engine: local"
+        )
+    address = _ADDRESS.search(str(run_dir))
+    if address is not None and not folder.exists():
+        slashes = "///" if address[1] == "file" else "//"
+        raise DataError(
+            f"{address[1]}:{slashes}{address[2]}: is an address, and this command "
+            "reads folders; of a night that a cluster published there `optimizer "
+            "explain` reads decisions, and its audit.sql, run by DuckDB, states it a "
+            "second time"
         )
     if not (folder / SUCCESS).is_file():
         lacks = f"it has no {SUCCESS}" if folder.is_dir() else "there is no such folder"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,9 +25,6 @@ from optimizer.contracts.tables import (
     TABLES_IN,
 )
 from optimizer.errors import DataError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
@@ -115,3 +113,11 @@ def test_a_folder_without_its_last_file_is_no_run(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "none"):
         with pytest.raises(DataError, match=f"^{folder}: is not a published run"):
             read_record(folder)
+
+
+@pytest.mark.parametrize("address", ["s3a://lake/runs/2026-11-22", "file:///lake/runs"])
+def test_an_address_is_told_as_one(address: str) -> None:
+    """As it was written, whether it comes as a path of this folder or not."""
+    for given in (address, Path(address), Path(address).absolute()):
+        with pytest.raises(DataError, match=rf"^{address}: is an address.*audit\.sql"):
+            read_record(given)
