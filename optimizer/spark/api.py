@@ -399,7 +399,8 @@ def _solve(
     )
     with clock.stage("build"):
         pool, limits = explore(field, limits, experiment, blocks)
-        blocks = SparkBlocks(made.blocks, limits.terms)
+        if pool is not None:  # else workers would keep the same blocks once more
+            blocks = SparkBlocks(made.blocks, limits.terms)
         field = without_arm(field, limits, pool, blocks)
     with clock.stage("solve"):
         near = solve_core(field, config.solver.num_threads)

@@ -174,6 +174,7 @@ def test_workers_that_forget_their_blocks_change_nothing(spark, tokens):
     again = allocate_on(spark, other, rows_per_block=80)
     assert_same(again, other.alone())
     assert night.certificate.primal_bound != again.certificate.primal_bound
+    assert len({*tokens}) == len(tokens) == 2, "a night's blocks are kept once"
 
 
 @pytest.mark.parametrize("fails", [False, True])
