@@ -14,7 +14,7 @@ from optimizer.contracts.tables import EVERY_NIGHT
 from tests.support.system_tools import needs
 
 ROOT = Path(__file__).parents[2]
-NUM_KILLS, NUM_FAULTS = 6, 10
+NUM_KILLS, NUM_FAULTS = 3, 6
 #: In a process that has computed nothing. A run that is killed where names change is
 #: always among the faults; the others are drawn.
 HARNESS = f"""
