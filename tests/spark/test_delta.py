@@ -7,14 +7,16 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import polars as pl
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
+import optimizer
 from optimizer.testing import random_tables
 from tests.support.spark_cluster import REPOSITORY
-from tests.support.spark_nights import Family, an_order, known
+from tests.support.spark_nights import an_order, known
 from tests.support.system_tools import needs
 
 pytestmark = [pytest.mark.slow, needs("sail")]
@@ -40,10 +42,16 @@ print(json.dumps(found))
 """
 
 
-def test_a_night_goes_from_delta_tables_to_delta_tables(tmp_path):
-    """Orders as a Delta table in, all tables of the night out, as on one machine."""
+@pytest.mark.parametrize("load", [1, 2], ids=["executors", "the driver alone"])
+def test_a_night_goes_from_delta_tables_to_delta_tables(tmp_path, load):
+    """
+    Orders as a Delta table in, all tables of the night out, as on one machine; also
+    where some orders take two slots, which executors find and do not solve.
+    """
     tables = random_tables(5, num_orders=300)
-    alone = Family(tables).alone()
+    heavy = pl.when(pl.int_range(pl.len()) % 11 == 0).then(load).otherwise(1)
+    tables = replace(tables, orders=tables.orders.with_columns(load=heavy))
+    alone = optimizer.allocate(tables.orders, tables.capacity, config=tables.config)
     write_deltalake(tmp_path / "orders", tables.orders.to_arrow())
     tables.capacity.write_csv(tmp_path / "capacity.csv")
     config = tables.config | {
