@@ -14,6 +14,7 @@ from optimizer.contracts.run_folder import SCHEMA_VERSION, record_text
 from optimizer.contracts.tables import EVERY_NIGHT
 from optimizer.errors import DataError
 from optimizer.io.write import read_back, write_parquet
+from optimizer.replay import run as replay
 from optimizer.replay.run import verify_run
 from tests.support.small_night import SmallNight, sha256
 
@@ -651,24 +652,34 @@ def parts(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 @pytest.mark.slow
-def test_every_part_of_the_record_is_missed(night: SmallNight):
+def test_every_part_of_the_record_is_missed(
+    night: SmallNight, monkeypatch: pytest.MonkeyPatch
+):
     """
     Without any one part, but times, memory and alerts, a night does not verify.
 
-    Alerts are no part of a night: the statement holds their sentences.
+    Alerts are no part of a night: the statement holds their sentences. Tables, which
+    take longest, are compared only where a part is not missed without them.
     """
     path = night.run_dir / "run.json"
     text = path.read_text()
     told = ("run_measurements", "alerts")
     ways = [way for way in parts(json.loads(text)) if way[0] not in told]
     assert len(ways) > 100
-    for way in ways:
+
+    def is_missed(way: tuple[Any, ...]) -> bool:
         _drop(night, *way)
         try:
-            assert not verify_run(night.run_dir).is_valid, way
+            return not verify_run(night.run_dir).is_valid
         except DataError:
-            assert way == ("schema_version",)
-        path.write_text(text)
+            return way == ("schema_version",)
+        finally:
+            path.write_text(text)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(replay, "_false_tables", lambda *_: [])
+        left = [way for way in ways if not is_missed(way)]
+    assert [way for way in left if not is_missed(way)] == []
 
 
 @pytest.mark.parametrize("defect", DEFECTS)
