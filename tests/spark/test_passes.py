@@ -128,6 +128,8 @@ def solve(tables, num_blocks, num_parts=1, previous=None):
         part_of=field.by_block(block_of_merchants(census.there)),
     )
     told = ask_blocks(rows, ALL_CELLS, decide, night, "").toArrow()
+    of_blocks = map(pl.from_arrow, told.to_batches())
+    assert all(part["order_id"].is_sorted() for part in of_blocks)
     decisions = pl.from_arrow(told).sort("order_id")
     parts = published_parts(rows, night)
     names = ["merchant_id", "order_id"]
