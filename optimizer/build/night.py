@@ -212,7 +212,13 @@ def take_in(
         )
     with clock.stage("build"):
         problem, index = _built(
-            encoded, small, config, policy, history, opened.experiment, look
+            encoded,
+            small,
+            config,
+            policy,
+            history=history,
+            experiment=opened.experiment,
+            look=look,
         )
     gaps = gaps_of(sources, model)
     grounds = Grounds(
@@ -288,6 +294,7 @@ def _built(
     small: SmallTables,
     config: Config,
     policy: PolicyRow,
+    *,
     history: EarlierNights,
     experiment: Experiment,
     look: Look | None,
