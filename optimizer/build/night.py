@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from optimizer.build.encode import CodeParams
     from optimizer.build.experiment import Experiment
     from optimizer.build.learned_model import LearnedModel
+    from optimizer.build.learned_probabilities import Gaps
     from optimizer.build.lookups import LookupCount
     from optimizer.build.night_params import SmallTables
     from optimizer.clock import StageClock
@@ -221,15 +222,6 @@ def take_in(
             look=look,
         )
     gaps = gaps_of(sources, model)
-    grounds = Grounds(
-        model=model,
-        gaps=gaps,
-        config=config,
-        policy=policy,
-        day=history.day,
-        unseen=encoded.unseen.counts,
-        num_orders=_num_orders(encoded),
-    )
     return Intake(
         problem=problem,
         index=index,
@@ -246,7 +238,7 @@ def take_in(
             *small_log.warnings(config.timezone),
             *encoded.log.warnings(config.timezone),
         ),
-        assumed=assumptions(grounds),
+        assumed=_assumed(encoded, model, gaps, config, policy, day=history.day),
         lookups=names.lookups,
         orders=sources["orders"],
         salt=encoded.coder.salt,
@@ -256,6 +248,28 @@ def take_in(
         effect_model=model if gaps.premium else None,
         named=encoded.named,
     )
+
+
+def _assumed(
+    encoded: Encoded,
+    model: LearnedModel | None,
+    gaps: Gaps,
+    config: Config,
+    policy: PolicyRow,
+    *,
+    day: dt.date | None,
+) -> tuple[CodedWarning, ...]:
+    """Say what the estimates of encoded rows take for true."""
+    grounds = Grounds(
+        model=model,
+        gaps=gaps,
+        config=config,
+        policy=policy,
+        day=day,
+        unseen=encoded.unseen.counts,
+        num_orders=_num_orders(encoded),
+    )
+    return assumptions(grounds)
 
 
 class _Opened(NamedTuple):

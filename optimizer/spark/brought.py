@@ -7,7 +7,6 @@ has to fit into memory.
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any
 
 from optimizer.build.lanes import PLACE
@@ -21,7 +20,6 @@ from optimizer.contracts.tables import (
     RECOMMENDATIONS,
 )
 from optimizer.io.write import write_batches
-from optimizer.spark.rows import in_schema
 from optimizer.spark.write import Place, read_table
 
 if TYPE_CHECKING:
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
 
     import polars as pl
     import pyarrow as pa
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
     from optimizer.contracts.columns import Table
 
@@ -84,18 +82,37 @@ def _rows(session: SparkSession, place: Place, table: Table) -> Iterator[pl.Data
     import polars as pl
 
     written = read_table(session, place.of_table(table.name), place.table_format)
-    packed = written.orderBy(*SORTED_BY[table]).mapInArrow(_packed, _CELLS)
     yield pl.DataFrame(schema=table.schema)
-    for row in packed.toLocalIterator():
-        found = pl.read_ipc(io.BytesIO(bytes(row["rows"])))
+    for rows in rows_here(written.orderBy(*SORTED_BY[table])):
+        found = pl.DataFrame(pl.from_arrow(rows))
         yield found.select(pl.col(n).cast(t) for n, t in table.schema.items())
+
+
+def rows_here(frame: DataFrame) -> Iterator[pa.Table]:
+    """
+    Bring rows to this machine, a batch of an executor at a time, in their order.
+
+    Parameters
+    ----------
+    frame
+        Of a cluster; no partition has to fit into the driver's Java.
+    """
+    import pyarrow as pa
+
+    for row in frame.mapInArrow(_packed, _CELLS).toLocalIterator():
+        with pa.ipc.open_stream(bytes(row["rows"])) as batches:
+            yield batches.read_all()
 
 
 def _packed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Rows as cells of bytes, a batch in each."""
-    import polars as pl
+    import pyarrow as pa
 
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
     for batch in batches:
-        cell = io.BytesIO()
-        pl.DataFrame(pl.from_arrow(batch)).write_ipc(cell, compression="lz4")
-        yield from in_schema(pl.DataFrame({"rows": [cell.getvalue()]}), _CELLS)
+        cell = pa.BufferOutputStream()
+        with pa.ipc.new_stream(cell, batch.schema, options=options) as rows:
+            rows.write_batch(batch)
+        yield pa.RecordBatch.from_pydict(
+            {"rows": pa.array([cell.getvalue().to_pybytes()], pa.binary())}
+        )

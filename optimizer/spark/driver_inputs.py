@@ -21,19 +21,17 @@ from optimizer.io.read import open_source, sha256_of_input
 from optimizer.io.snapshot import changed_input
 from optimizer.night.publish import disk_errors
 from optimizer.spark.api import columns_of
+from optimizer.spark.brought import rows_here
 from optimizer.spark.driver_memory import refuse_beyond_memory
 from optimizer.spark.files import FileTable, brought_files
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    import pyarrow as pa
     from pyspark.sql import DataFrame
 
     from optimizer.config import Config
-
-_CELLS = "rows binary"
 
 
 @contextmanager
@@ -120,26 +118,11 @@ def _copies(table: FileTable, folder: Path) -> dict[str, str]:
 
 def _rows(table: DataFrame, folder: Path) -> str:
     """A file with the rows of a lakehouse's table, in the order that Spark gives."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     path = folder / "rows.parquet"
     schema = columns_of(table).schema  # type: ignore[union-attr]
     with pq.ParquetWriter(path, schema) as file:
-        for row in table.mapInArrow(_packed, _CELLS).toLocalIterator():
-            with pa.ipc.open_stream(bytes(row["rows"])) as batches:
-                file.write_table(batches.read_all().cast(schema))
+        for rows in rows_here(table):
+            file.write_table(rows.cast(schema))
     return str(path)
-
-
-def _packed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Rows as cells of bytes, a batch in each."""
-    import pyarrow as pa
-
-    for batch in batches:
-        cell = pa.BufferOutputStream()
-        with pa.ipc.new_stream(cell, batch.schema) as rows:
-            rows.write_batch(batch)
-        yield pa.RecordBatch.from_pydict(
-            {"rows": pa.array([cell.getvalue().to_pybytes()], pa.binary())}
-        )
