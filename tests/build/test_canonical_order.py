@@ -70,3 +70,20 @@ def test_arranging_is_sorting_by_merchant_key_and_lane(
         assert problem.option_saving[mine].tolist() == [worth[order, n] for n in lanes]
         start = problem.merchant_start[merchant[order]]
         assert start <= place < problem.merchant_start[merchant[order] + 1]
+
+
+@pytest.mark.parametrize("num_orders", [1, 3, 40])
+def test_parts_hold_each_option_once_and_no_order_twice(
+    num_orders: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads never place options of one order at once; unsorted, one places all."""
+    monkeypatch.setattr(canonical_order, "FEW_ORDERS", 0)
+    draw = np.random.default_rng(num_orders)
+    order = np.sort(draw.integers(0, num_orders, 200))
+    parts = canonical_order._parts_by_order(order)
+    held = [order[part].tolist() for part in parts]
+    assert [one for some in held for one in some] == order.tolist()
+    assert sum(len({*some}) for some in held) == len({*order.tolist()})
+    assert num_orders < 40 or len(parts) > 8
+    if num_orders > 1:
+        assert len(canonical_order._parts_by_order(order[::-1])) == 1
