@@ -9,7 +9,11 @@ signal is noted, and asked for where a stage begins and before a night is publis
 
 from __future__ import annotations
 
+import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 _code: int | None = None
 
@@ -47,3 +51,41 @@ def end_if_stopped() -> None:
     """
     if _code is not None and threading.current_thread() is threading.main_thread():
         raise SystemExit(_code)
+
+
+@contextmanager
+def interrupts_are_kept() -> Iterator[None]:
+    """
+    Keep who answers Control-C, beside who begins to in the block.
+
+    pyspark's session takes the signal for itself, to cancel its jobs; what noted it
+    before has to hear of it, too.
+
+    Examples
+    --------
+    >>> heard = []
+    >>> def hears(name):
+    ...     return lambda number, frame: heard.append(name)
+    >>> before = signal.signal(signal.SIGINT, hears("first"))
+    >>> with interrupts_are_kept():
+    ...     _ = signal.signal(signal.SIGINT, hears("second"))
+    >>> signal.raise_signal(signal.SIGINT)
+    >>> _ = signal.signal(signal.SIGINT, before)
+    >>> heard
+    ['first', 'second']
+    """
+    first = signal.getsignal(signal.SIGINT)
+    yield
+    second = signal.getsignal(signal.SIGINT)
+    if second is first or threading.current_thread() is not threading.main_thread():
+        return
+    if not (callable(first) and callable(second)):
+        return
+
+    def both(number: int, frame: FrameType | None) -> None:
+        try:
+            first(number, frame)
+        finally:
+            second(number, frame)
+
+    signal.signal(signal.SIGINT, both)

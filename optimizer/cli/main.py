@@ -121,8 +121,8 @@ def _stopped_by_signals() -> Iterator[None]:
     ours = {
         number: found
         for number, found in before.items()
-        # nohup's is left alone
-        if is_first and found in (signal.SIG_DFL, signal.default_int_handler)
+        # nohup's is left alone; other code's, as pyspark's, would not note it
+        if is_first and found not in (signal.SIG_IGN, None)
     }
     for number in ours:
         signal.signal(number, _stop)

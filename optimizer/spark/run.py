@@ -70,6 +70,7 @@ from optimizer.spark.write import (
     published_records,
     read_table,
 )
+from optimizer.stopping import interrupts_are_kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -489,7 +490,8 @@ def start_session() -> SparkSession:
     builder = sql.SparkSession.builder.appName("premium-delivery-optimizer")
     try:
         require_answer()
-        session = builder.getOrCreate()
+        with interrupts_are_kept():
+            session = builder.getOrCreate()
     except ImportError as error:
         raise missing(first_line(error), "spark-connect", ENGINE) from None
     except PySparkException as error:

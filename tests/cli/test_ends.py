@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,16 @@ def slowly(*words):
 publish._point = slowly
 main.main()
 """
+
+
+@contextmanager
+def heard_so(number: signal.Signals, hearing: Any) -> Iterator[None]:
+    """Let a signal be heard so; what heard it before, as that of other tests, later."""
+    before = signal.signal(number, hearing)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 @pytest.fixture
@@ -131,16 +142,19 @@ def test_a_hang_up_that_is_ignored_stays_so(night: SmallNight) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("then", ["goes on", "calls it damage"])
+@pytest.mark.parametrize("heard_by", ["Python", "other code"])
 def test_a_signal_that_other_code_drops_is_not_lost(
     night: SmallNight,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     number: signal.Signals,
     then: str,
+    heard_by: str,
 ) -> None:
     """
     Code in C drops the exception, or reads a file no further: nothing is published,
-    the exit code is the signal's, and no input is called damaged.
+    the exit code is the signal's, and no input is called damaged. So too where other
+    code, as pyspark does, has heard the signal before; afterwards it does again.
     """
 
     def losing(*given: Any) -> Any:
@@ -151,10 +165,20 @@ def test_a_signal_that_other_code_drops_is_not_lost(
         with damaged_is_data_error("orders"):
             raise OSError(errno.EINTR, "cancelled")
 
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    by_python = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+    }
+    hearing = by_python[number] if heard_by == "Python" else interrupted
     solved = solvers.solve
     monkeypatch.setattr(solvers, "solve", losing)
     monkeypatch.chdir(night.folder)
-    told = call(monkeypatch, capsys, *RUN)
+    with heard_so(number, hearing):
+        told = call(monkeypatch, capsys, *RUN)
+        assert signal.getsignal(number) is hearing
     assert told.code == 128 + number
     assert told.err.splitlines()[-1] == "stopped; nothing was published"
     assert not night.run_dir.exists()
