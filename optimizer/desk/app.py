@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from optimizer.desk.asked import only_known
+from optimizer.desk.changed import page_of_readable
 from optimizer.desk.desk import Desk
 from optimizer.desk.guard import HEADERS, Guard
 from optimizer.desk.kept import Answer, KeptAnswers
@@ -215,7 +216,7 @@ def _fresh(page: Page, desk: Desk, pool: ThreadPoolExecutor) -> Endpoint:
 
 
 def _answer(page: Page, desk: Desk, request: Request) -> Answer:
-    found = page(desk, request)
+    found = page_of_readable(page, desk, request)
     if isinstance(found, Answer):
         return found
     return Answer(200, found.encode("utf-8", "replace"), HTML)

@@ -101,6 +101,8 @@ async def _make(
                 await endpoints[pattern](request)
             except (PageProblem, OptimizerError) as error:
                 logger.info("%s is not made ready: %s", request.url.path, error)
+            except Exception:
+                logger.exception("%s is not made ready", request.url.path)
     # Whoever asks for an order then waits for no page of other orders.
     try:
         await loop.run_in_executor(pool, check_ahead, night.folder)

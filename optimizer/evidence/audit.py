@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from optimizer.config import expand_date
 from optimizer.contracts.run_folder import LEAVES, RECORD, read_record
-from optimizer.errors import ConfigError, DataError
+from optimizer.errors import ConfigError, DataError, OptimizerError
 from optimizer.night.folders import published_nights
 from optimizer.night.merkle import root_of
 from optimizer.night.publish import sha256_of
@@ -119,6 +119,42 @@ def audit(config: Config, head: str | None = None) -> Audit:
         num_gone=len({*gone} - by_rule - lost_nights),
         unproved=(*before.values(), *of_lost_chain),
     )
+
+
+def changed_files(config: Config, folder: Path) -> list[str] | None:
+    """
+    Name the files of a version that are not as its link of the chain says.
+
+    Parameters
+    ----------
+    config
+        With ``output``.
+    folder
+        The folder of the version.
+
+    Returns
+    -------
+    list of str or None
+        Empty: all are as they were published; ``None``: no link covers the version, or
+        the chain itself cannot be read.
+    """
+    try:
+        with read_state(config) as state, state.transaction() as connection:
+            links = read_links(connection)
+    except OptimizerError:
+        return None
+    own = [link for at, link in _linked_folders(config, links).items() if at == folder]
+    return None if not own else sorted(_not_as_linked(folder, own[0]))
+
+
+def _not_as_linked(folder: Path, link: Link) -> Iterator[str]:
+    for name, digest in link.body.get("outputs", {}).items():
+        try:
+            is_same = sha256_of(folder / name) == digest
+        except OSError:
+            is_same = False
+        if not is_same:
+            yield name
 
 
 def _before_the_chain(published: dict[dt.date, Path]) -> dict[dt.date, str]:

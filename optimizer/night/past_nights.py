@@ -240,13 +240,20 @@ def _target(output: Path, day: dt.date, *, is_withdrawn: bool) -> Path | None:
         raise ConfigError(f"{output / day.isoformat()}: is not published")
     if is_withdrawn:
         return None
-    name = read_record(folder)["run_measurements"].get("replaces")
+    try:
+        name = read_record(folder)["run_measurements"].get("replaces")
+        target = folder.parent / (name or "")
+    except (KeyError, AttributeError, TypeError):
+        raise DataError(
+            f"{folder / RECORD}: does not say which night it replaced; `optimizer "
+            "verify` says what is wrong, and `optimizer backfill --force` makes the "
+            "night anew"
+        ) from None
     if name is None:
         raise ConfigError(
             f"{output / day.isoformat()}: replaced no night, so there is none to "
             "roll back to; --withdraw withdraws it"
         )
-    target = folder.parent / name
     read_record(target)
     return target
 

@@ -624,7 +624,7 @@ def test_a_night_whose_record_is_broken_is_listed_with_why(
     (published.run_dir / "run.json").write_text("{")
     asked = ask_desk(published)
     assert "cannot be read as JSON" in seen(asked, "/nights").plain
-    assert "cannot be read as JSON" in seen(asked, f"/nights/{DAY}", 404).plain
+    assert "cannot be read as JSON" in seen(asked, f"/nights/{DAY}", 409).plain
 
 
 @pytest.mark.parametrize("table", [LANE_RESULTS, MERCHANT_RESULTS, QUARANTINE, NIGHTS])
@@ -667,14 +667,14 @@ def test_a_night_of_before_some_tables_is_shown(published: SmallNight) -> None:
 def test_a_record_of_another_shape_is_one_that_cannot_be_read(
     published: SmallNight, name: str, value: object
 ) -> None:
-    """Valid JSON and no record: the list goes on, and its pages say why, as a 404."""
+    """Valid JSON and no record: the list goes on, and its pages say why, as a 409."""
     path = published.run_dir / "run.json"
     record = json.loads(path.read_text()) | {name: value}
     path.write_text(json.dumps(record))
     asked = ask_desk(published)
     seen(asked, "/nights")
     seen(asked, "/health")
-    page = seen(asked, f"/nights/{DAY}", 404)
+    page = seen(asked, f"/nights/{DAY}", 409)
     assert "its record is not as one should be" in page.plain
 
 

@@ -172,6 +172,28 @@ def test_the_process_answers_lines_and_outlives_a_refusal(published) -> None:
     assert "not a published run" in third["error"]
 
 
+def test_the_process_outlives_a_record_that_was_edited(published: SmallNight) -> None:
+    """What no reader expects is an answer too, and the next night is solved."""
+    path = published.run_dir / "run.json"
+    before = path.read_text()
+    record = json.loads(before)
+    record["config"]["policy"] = record["config"]["inputs"] = 7
+    record["policy"] = {}
+    night = json.dumps({"folder": str(published.run_dir)})
+
+    def questions() -> Iterator[str]:
+        path.write_text(json.dumps(record | {"inputs": []}))
+        yield night
+        path.write_text(before)
+        yield night
+
+    answers = io.StringIO()
+    work(questions(), answers)
+    first, second = map(json.loads, answers.getvalue().splitlines())
+    assert "error" in first
+    assert second == {}
+
+
 def run_by(script: str, seconds: float = 30.0) -> SolverProcess:
     """A process that does something else."""
     return SolverProcess(MANY, seconds, (sys.executable, "-c", SCRIPT.format(script)))

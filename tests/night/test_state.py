@@ -669,3 +669,19 @@ def test_a_night_of_before_the_state_is_taken_over(on_sqlite: Place):
     assert on_sqlite.run(DAYS[1]).outcome == "published"
     assert {row[0] for row in on_sqlite.rows()["nights"]} == set(DAYS[:2])
     assert {row[0] for row in on_sqlite.rows()["bank"]} == {DAYS[1]}
+
+
+@pytest.mark.parametrize("measured", [None, {}, [], {"replaces": 7}])
+def test_a_record_that_was_edited_does_not_say_where_to_roll_back(
+    place: Place, measured: object
+) -> None:
+    """It is refused by name, with what to do; nothing is moved."""
+    place.run(DAYS[0])
+    path = place.runs / str(DAYS[0]) / "run.json"
+    path.write_text(
+        json.dumps(json.loads(path.read_text()) | {"run_measurements": measured})
+    )
+    there = (place.runs / str(DAYS[0])).resolve()
+    with pytest.raises((DataError, ConfigError), match=r"verify|replaced no night"):
+        rollback(place.config, DAYS[0])
+    assert (place.runs / str(DAYS[0])).resolve() == there

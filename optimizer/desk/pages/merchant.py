@@ -125,18 +125,22 @@ def merchant_nights(desk: Desk, merchant_id: str) -> list[MerchantNight]:
     ------
     PageProblem
         When none of them has the merchant.
+    DataError
+        When none has, and one of them is damaged.
     """
-    found = []
+    found = list[MerchantNight]()
+    unread: PageProblem | DataError | None = None
     for day in [*desk.nights.folders()][-NUM_NIGHTS:]:
         try:
             folder = desk.nights.open(day).folder
             rows = find_rows(folder / MERCHANT_RESULTS.file, "merchant_id", merchant_id)
-        except (PageProblem, DataError):
+        except (PageProblem, DataError) as problem:
+            unread = problem
             continue
         if rows.height:
             found.append(MerchantNight(day, rows.row(0, named=True)))
     if not found:
-        raise _no_merchant(desk, merchant_id)
+        raise unread or _no_merchant(desk, merchant_id)
     return found
 
 

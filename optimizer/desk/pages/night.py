@@ -18,7 +18,6 @@ from optimizer.contracts.tables import (
 from optimizer.desk.asked import day_of, part_of, text_of
 from optimizer.desk.kept import Answer
 from optimizer.desk.listing import Listing
-from optimizer.desk.problems import PageProblem
 from optimizer.desk.published import table_of
 from optimizer.desk.render import page_text
 from optimizer.desk.rows import FILTERS, SORTABLE, read_rows
@@ -144,9 +143,7 @@ def report(desk: Desk, request: Request) -> Answer:
     try:
         body = (night.folder / REPORT).read_bytes()
     except OSError as error:
-        raise PageProblem(
-            404, "NIGHT_UNREADABLE", day=night.day.isoformat(), why=str(error)
-        ) from None
+        raise desk.nights.problem(night.day, why=str(error)) from None
     script = _SCRIPT.search(body[:_HEAD].decode("utf-8", "replace"))
     allowed = f"script-src '{script[1]}'; " if script else ""
     policy = (

@@ -72,7 +72,7 @@ def nights_page(desk: Desk, request: Request) -> str:
     if not lines:
         return page_text(request, "nights.html.j2", lines=[], output=desk.config.output)
     last = month_end(text_of(request.query_params, "until"), lines[-1].day)
-    known = [one for one in lines if one.unreadable is None]
+    known = [one for one in lines if one.is_readable]
     near = [
         one for one in known if last - dt.timedelta(days=NUM_DAYS) < one.day <= last
     ]

@@ -143,17 +143,19 @@ def find_order(
     Raises
     ------
     PageProblem
-        When the named night is not published.
+        When the named night cannot be opened; or none has it, and one cannot be read.
     """
     days = [*desk.nights.folders()][::-1][:NUM_SEARCHED] if day is None else [day]
+    unread: PageProblem | None = None
     for one in days:
         try:
             night = desk.nights.open(one)
-        except PageProblem:
-            if day is not None:
-                raise
+        except PageProblem as problem:
+            unread = unread or problem
             continue
         rows = order_row(night.folder, order_id)
         if rows.height:
             return night, rows.row(0, named=True)
+    if unread is not None:
+        raise unread
     return None
