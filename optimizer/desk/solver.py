@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,8 @@ def answer(asked: dict[str, Any], known: dict[str, Known]) -> dict[str, Any]:
     Parameters
     ----------
     asked
-        ``folder`` of a published night, and perhaps a ``scenario``, or ``front``.
+        ``folder`` of a published night, and perhaps a ``scenario``; or
+        ``front_seconds``, after which no further point of the front is begun.
     known
         The night in memory, by its folder; it is replaced by another one, and left out
         where its inputs are gone or changed.
@@ -60,7 +62,8 @@ def answer(asked: dict[str, Any], known: dict[str, Known]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``rows``: tonight and the scenario; ``front``: its points.
+        ``rows``: tonight and the scenario; ``front``: its points, and
+        ``is_front_whole``: whether there was time for all.
 
     Raises
     ------
@@ -76,10 +79,22 @@ def answer(asked: dict[str, Any], known: dict[str, Known]) -> dict[str, Any]:
     if "scenario" in asked:
         scenarios = as_scenarios({"scenarios": [asked["scenario"]]}).all_scenarios()
         found["rows"] = scenario_table(run_scenarios(base, scenarios)).to_dicts()
-    if asked.get("front"):
-        points = pareto_front(base, NUM_POINTS)
-        found["front"] = front_table(points, base.night.policy).to_dicts()
+    if "front_seconds" in asked:
+        found |= _front(base, asked["front_seconds"])
     return found
+
+
+def _front(base: Base, seconds: float) -> dict[str, Any]:
+    """As many points of the front as there is time for, at least one."""
+    until, asked = time.monotonic() + seconds, list[bool]()
+
+    def is_over() -> bool:
+        asked.append(time.monotonic() >= until)
+        return asked[-1]
+
+    points = pareto_front(base, NUM_POINTS, is_over=is_over)
+    table = front_table(points, base.night.policy)
+    return {"front": table.to_dicts(), "is_front_whole": not any(asked)}
 
 
 def files_of(base: Base) -> list[tuple[str, tuple[int, ...] | None]]:

@@ -231,7 +231,10 @@ def _start(base: Base, fee_change: int) -> NDArray[np.int64]:
 
 
 def pareto_front(
-    base: Base, num_points: int, progress: Callable[[str], None] | None = None
+    base: Base,
+    num_points: int,
+    progress: Callable[[str], None] | None = None,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> list[Point]:
     """
     Plans that avoid most harm for the money they spend, from most to least money.
@@ -244,6 +247,9 @@ def pareto_front(
         Points to look for; those that are equal are given once.
     progress
         Called as each point starts.
+    is_over
+        Asked before each point but the first; once it says so, those with more money
+        stand alone.
     """
     if num_points == 0:
         return []
@@ -253,6 +259,8 @@ def pareto_front(
     savings = np.sort(free.problem.option_saving[free.solution.chosen])
     places = np.linspace(0, len(savings), num_points + 1)[1:-1].astype(np.int64)
     for number, place in enumerate(places.tolist(), 2):
+        if is_over():
+            break
         if progress is not None:
             progress(f"front: point {number} of {num_points}")
         threshold = int(savings[place])

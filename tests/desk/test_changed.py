@@ -17,7 +17,7 @@ import pytest
 from optimizer.desk import app
 from optimizer.desk.guard import POLICY
 from optimizer.desk.ready import LOOK_SECONDS
-from tests.desk.test_what_if import MANY, InThisProcess
+from tests.desk.test_what_if import MANY, ROW, InThisProcess
 from tests.support.desk import ask_desk, seen
 from tests.support.small_night import DAY, SmallNight
 
@@ -34,11 +34,7 @@ class Untouched(InThisProcess):
 
     def ask(self, folder: Path, question: dict[str, Any]) -> dict[str, Any]:
         """Two rows of noughts."""
-        names = (
-            *("saving_cny", "harm_avoided_cny", "fees_cny", "gap_cny"),
-            *("num_chosen", "num_caps_binding", "num_lanes_binding", "num_kept"),
-        )
-        return {"rows": [dict.fromkeys((*names, "saving_change_cny"), 0)] * 2}
+        return {"rows": [dict.fromkeys(ROW, 0)] * 2}
 
 
 def pages_of(night: SmallNight) -> list[str]:

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,13 @@ if TYPE_CHECKING:
 MANY = 10**6
 #: Stands for the solver: reads a line, and does this.
 SCRIPT = "import sys\nfor line in sys.stdin:\n    {}\n    sys.stdout.flush()"
+
+
+#: Numbers of a plan that the page shows.
+ROW = (
+    *("saving_cny", "harm_avoided_cny", "fees_cny", "gap_cny", "saving_change_cny"),
+    *("num_chosen", "num_caps_binding", "num_lanes_binding", "num_kept"),
+)
 
 
 class InThisProcess(SolverProcess):
@@ -112,6 +120,72 @@ def test_the_front_is_drawn_when_it_is_asked_for(asked) -> None:
     assert page.text.count("<circle") == table.count("<tr") > 2
     # Each row says "parcels" itself, so the head does not.
     assert "Parcels" not in page.plain
+
+
+@dataclass
+class Late(InThisProcess):
+    """Has no time for the front, or ends before there is a point of it."""
+
+    problem: PageProblem | None = None
+
+    def ask(self, folder: Path, question: dict[str, Any]) -> dict[str, Any]:
+        """The plain answer as ever."""
+        if "front_seconds" in question:
+            if self.problem is not None:
+                raise self.problem
+            question = {"front_seconds": -1.0}
+        return InThisProcess.ask(self, folder, question)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(
+    ("problem", "en", "zh"),
+    [
+        (None, "it has its first points (", "只有花费最多的前几个点"),
+        (
+            PageProblem(503, "SOLVER_ENDED", seconds=30),
+            "seconds, so that it is not drawn",
+            "秒内未能完成，因此没有绘出",
+        ),
+        (PageProblem(503, "TOO_MANY_QUESTIONS"), "Ask for it again", "请一分钟后再试"),
+        (PageProblem(409, "CANNOT_SOLVE", why="x"), "Ask for it again", "一分钟后再试"),
+    ],
+)
+def test_a_front_that_is_late_leaves_the_answer(
+    published_once: SmallNight,
+    monkeypatch: pytest.MonkeyPatch,
+    problem: PageProblem | None,
+    language: str,
+    en: str,
+    zh: str,
+) -> None:
+    """Tonight and as asked stand there, 200; what the front lacks is said below."""
+    monkeypatch.chdir(published_once.folder)
+    asked = ask_desk(published_once, solver=Late(MANY, problem=problem))
+    page = seen(asked, f"/what-if?cap=5&front=1&lang={language}")
+    plain = seen(asked, f"/what-if?cap=5&lang={language}")
+    assert amounts(page.text) == amounts(plain.text)
+    assert {"en": en, "zh": zh}[language] in page.plain
+    assert page.text.count("<circle") == (problem is None)
+    BASES.clear()
+
+
+def test_a_process_that_ends_over_the_front_has_answered_before(
+    published_once: SmallNight,
+) -> None:
+    """It is asked twice: of the second question alone nothing comes."""
+    rows = [dict.fromkeys(ROW, 0)] * 2
+    script = "print({!r} if 'front' not in line else sys.exit(3))"
+    solver = run_by(script.format(json.dumps({"rows": rows})), seconds=5.0)
+    try:
+        asked = ask_desk(published_once, solver=solver)
+        seen(asked, "/what-if?front=1")
+        wait_for(lambda: solver._ready is not None, "the night")
+        page = seen(asked, "/what-if?front=1")
+        assert "so that it is not drawn" in page.plain
+        assert "Tonight, and as asked" in page.plain
+    finally:
+        solver.close()
 
 
 @pytest.mark.parametrize(

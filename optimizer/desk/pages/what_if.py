@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 
     from optimizer.desk.desk import Desk
     from optimizer.desk.published import OpenNight
+    from optimizer.desk.solver_process import SolverProcess
 
 #: Carriers whose slots can be moved, most slots first.
 NUM_CARRIERS = 12
 #: Seconds after which a page that waits for a night asks again.
 WAIT_SECONDS = 2
+#: Share of the time for an answer after which no further point of the front is begun.
+FRONT_SHARE = 0.5
 _NUMBER = re.compile(r"\d{1,6}(\.\d{1,4})?")
 
 
@@ -85,6 +88,7 @@ def what_if_page(desk: Desk, request: Request) -> str | Answer:
         "dials": dials,
         "rows": None,
         "front": None,
+        "front_lacks": None,
         "is_ready": desk.solver.is_ready(night.folder),
         "is_part": "hx-request" in request.headers,
     }
@@ -94,17 +98,37 @@ def what_if_page(desk: Desk, request: Request) -> str | Answer:
         if "hx-request" not in request.headers:
             headers.append(("Refresh", str(WAIT_SECONDS)))
         return Answer(200, text.encode(), tuple(headers))
-    question: dict[str, Any] = {"scenario": scenario_of(dials)}
-    if text_of(request.query_params, "front"):
-        question["front"] = True
-    found = desk.solver.ask(night.folder, question)
+    found = desk.solver.ask(night.folder, {"scenario": scenario_of(dials)})
     values["rows"] = found["rows"]
     values["most"] = max(1e-6, *(row["saving_cny"] for row in found["rows"]))
-    if found.get("front"):
-        import polars as pl
-
-        values["front"] = draw_front(pl.DataFrame(found["front"]))
+    if text_of(request.query_params, "front"):
+        values |= front_of(desk.solver, night)
     return page_text(request, "what_if.html.j2", **values)
+
+
+def front_of(solver: SolverProcess, night: OpenNight) -> dict[str, Any]:
+    """
+    The front of a night, as far as there is time for it.
+
+    It is asked for by itself: whatever becomes of it, the answer to the dials stands.
+
+    Returns
+    -------
+    dict
+        ``front``: its points, ``None`` where there are none; ``front_lacks``: what is
+        to be said of those that are missing, ``None`` where none is.
+    """
+    import polars as pl
+
+    seconds = solver.answer_seconds
+    values: dict[str, Any] = {"front": None, "front_seconds": int(seconds)}
+    try:
+        found = solver.ask(night.folder, {"front_seconds": seconds * FRONT_SHARE})
+    except PageProblem as problem:
+        is_late = problem.code == "SOLVER_ENDED"
+        return values | {"front_lacks": "LATE" if is_late else "NOT_NOW"}
+    values["front"] = draw_front(pl.DataFrame(found["front"]))
+    return values | {"front_lacks": None if found["is_front_whole"] else "SOME"}
 
 
 def dials_of(night: OpenNight, given: Mapping[str, str]) -> list[Dial]:
