@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: How a value is said: a whole number; words as they are; a share as a percentage;
-#: several names; places in brackets; capacity rows between semicolons; a word of
-#: ``PHRASES``.
-FieldKind = Literal["count", "text", "share", "names", "places", "rows", "word"]
+#: several names; codes of ``CODES``, each perhaps with its number; places in brackets;
+#: capacity rows between semicolons; a word of ``PHRASES``.
+FieldKind = Literal[
+    "count", "text", "share", "names", "codes", "places", "rows", "word"
+]
 
 #: Names that a sentence gives where there are more of them.
 NUM_NAMED = 5
@@ -40,6 +42,26 @@ PHRASES = (
     *(N_("service_date"), N_("all parcels"), N_("merchant"), N_("complaint")),
     *(N_("return"), N_("randomised"), N_("observational"), N_("prior")),
 )
+
+
+#: What a code is called within a sentence: decisions as in the report, and why an
+#: outbox does not take a parcel.
+CODES = {
+    "NO_SAVING": N_("Not worth the fee"),
+    "CAP_ZERO": N_("Merchant has no slot"),
+    "CAP_FULL": N_("Merchant's slots are taken"),
+    "CAPACITY_FULL": N_("Carrier's slots are taken"),
+    "CAP_AND_CAPACITY": N_("Cap and capacity together"),
+    "INELIGIBLE": N_("Not eligible"),
+    "CARRIER_INACTIVE": N_("No carrier offers it"),
+    "NO_OPTION": N_("No carrier is given"),
+    "NOT_DELIVERABLE": N_("No platform takes it"),
+    "PINNED_OUT": N_("Kept out by hand"),
+    "BUDGET": N_("Budget is used up"),
+    "HELD_OUT": N_("Kept back at random"),
+    "CARRIER_NOT_SUPPORTED": N_("It does not know the carrier"),
+    "ID_NOT_SAFE_IN_CSV": N_("A spreadsheet would take the id for a formula"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -611,7 +633,7 @@ _NOBODY: dict[str, WarningKind] = {
         num_rows="count",
         rows="names",
     ),
-    "NOBODY_CHOSEN": _about("the plan has no order: {reasons}", reasons="names"),
+    "NOBODY_CHOSEN": _about("the plan has no order: {reasons}", reasons="codes"),
     "NONE_AVOIDS_HARM": _about(
         "no order is worth its fee, and none would be at any fee: premium avoids no "
         "harm of any order that may be chosen"
@@ -1104,7 +1126,7 @@ _ALERTS: dict[str, WarningKind] = {
         num_recommended="count",
         num_taken="count",
         platform="text",
-        reasons="names",
+        reasons="codes",
     ),
     "DEAD_LANES": _counted(
         "{num_lanes} lane had slots and no parcel in any of {num_nights} nights "

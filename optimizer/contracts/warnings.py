@@ -12,7 +12,7 @@ from decimal import Decimal
 from gettext import NullTranslations
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from optimizer.contracts.warning_kinds import NUM_NAMED, WARNINGS
+from optimizer.contracts.warning_kinds import CODES, NUM_NAMED, WARNINGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -186,6 +186,8 @@ def _say(value: Value, said_as: FieldKind, number: int, words: NullTranslations)
             return words.gettext(value)
         return value if said_as == "text" else _percent(value)
     comma, between = words.gettext(", "), "; " if said_as == "rows" else ", "
+    if said_as == "codes":
+        return comma.join(_called(str(part), words) for part in value)
     names = [
         part if isinstance(part, str) else _place(part, said_as, comma, words)
         for part in value
@@ -195,6 +197,28 @@ def _say(value: Value, said_as: FieldKind, number: int, words: NullTranslations)
         more = words.gettext("{names} and {num_more} more")
         return more.format(names=listed, num_more=f"{number - len(value):,}")
     return listed
+
+
+def _called(part: str, words: NullTranslations) -> str:
+    """
+    Say a code, perhaps with its number, within a sentence.
+
+    Examples
+    --------
+    >>> _called("NO_SAVING 1,200", NullTranslations())
+    'not worth the fee (1,200)'
+    >>> _called("BUDGET", NullTranslations()), _called("LATER", NullTranslations())
+    ('budget is used up', 'LATER')
+    """
+    code, _, number = part.partition(" ")
+    if code not in CODES:
+        return part
+    said = words.gettext(CODES[code])
+    what = said[:1].lower() + said[1:]
+    if not number:
+        return what
+    beside = words.gettext("({place})").format(place=number)
+    return f"{what} {beside}" if beside.startswith("(") else f"{what}{beside}"
 
 
 def _place(
@@ -228,7 +252,7 @@ def _fits(value: Any, said_as: FieldKind) -> bool:
         return type(value) is int
     if said_as in ("text", "share", "word"):
         return type(value) is str
-    if said_as == "names":
+    if said_as in ("names", "codes"):
         return type(value) is tuple and all(type(part) is str for part in value)
     return type(value) is tuple and all(
         type(part) is tuple and all(len(pair) == 2 for pair in part) for part in value

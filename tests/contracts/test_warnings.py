@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from babel.messages.catalog import Catalog
 
-from optimizer.contracts.warning_kinds import PHRASES, WARNINGS, WarningKind
+from optimizer.contracts.warning_kinds import CODES, PHRASES, WARNINGS, WarningKind
 from optimizer.contracts.warnings import (
     CodedWarning,
     read_warning,
@@ -21,6 +21,7 @@ from optimizer.contracts.warnings import (
     text_of,
     warn,
 )
+from optimizer.io.outbox import CARRIER_NOT_SUPPORTED, ID_NOT_SAFE_IN_CSV
 from optimizer.report.language import CHINESE, ENGLISH
 from tests.support.catalogues import (
     CHINESE_LETTER,
@@ -37,6 +38,7 @@ SAMPLES: dict[str, Any] = {
     "word": "<word>",
     "share": "0.125",
     "names": ("m-1", "m-2"),
+    "codes": ("NO_SAVING 7", "CAP_FULL 1,234"),
     "places": ((("carrier", "yunda"), ("region", "north")),),
     "rows": ((("carrier", "yunda"), ("vehicle", "van")),),
 }
@@ -46,6 +48,7 @@ SAID = {
     "word": "<word>",
     "share": "12.5%",
     "names": "m-2",
+    "codes": "1,234",
     "places": "yunda",
     "rows": "vehicle van",
 }
@@ -226,3 +229,25 @@ def test_what_is_not_known_here_is_said_as_it_stands(recorded: Any) -> None:
     assert read_warning(recorded) is None
     for language in (ENGLISH, CHINESE):
         assert re.search("later|format 1", language.warning(recorded))
+
+
+def test_what_a_decision_is_called_is_as_in_the_report() -> None:
+    """One code has one name; and codes of all decisions but the chosen are known."""
+    text = (PACKAGE / "report/templates/words.html.j2").read_text("utf-8")
+    text = text[text.index("set reasons") : text.index("set kinds")]
+    named = dict(re.findall(r'"([A-Z_]+)": \(_\("([^"]*)"\)', text))
+    shared = {code: name for code, name in CODES.items() if code in named}
+    assert shared == {code: named[code] for code in shared}
+    assert {*named} - {*CODES} == {"CHOSEN", "EXPLORED"}
+    assert {*CODES} - {*named} == {CARRIER_NOT_SUPPORTED, ID_NOT_SAFE_IN_CSV}
+
+
+def test_no_code_stands_in_a_sentence() -> None:
+    """Of a plan in which nobody is, and of an outbox: words, with their numbers."""
+    nobody = warn("NOBODY_CHOSEN", reasons=("NO_SAVING 1,234", "CAP_ZERO 5"))
+    assert str(nobody) == (
+        "the plan has no order: not worth the fee (1,234), merchant has no slot (5)"
+    )
+    assert CHINESE.warning(nobody.to_json()).endswith(
+        "不划算（1,234）、商家没有名额（5）"
+    )
