@@ -197,6 +197,10 @@ def _python() -> Iterator[str]:
             kind = "autoexception" if is_error else "autoclass"
             more = "" if is_error or name == "Config" else "   :members:\n"
         yield f"\n## {name}\n"
+        # Sources lead back to where a name is defined, not to where it is offered.
+        if inspect.isclass(found) or inspect.isfunction(found):
+            full = f"{found.__module__}.{found.__qualname__}"
+            yield f'<span id="{full}"></span>\n'
         yield f"```{{eval-rst}}\n.. {kind}:: optimizer.{name}\n{more}```"
 
 

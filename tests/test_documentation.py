@@ -7,6 +7,7 @@ import subprocess
 import sys
 from html import unescape
 from pathlib import Path
+from urllib.parse import unquote
 
 import openpyxl
 import pytest
@@ -20,6 +21,8 @@ from tests.test_first_week import PAST, complaints, parcels
 
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r'<a[^>]+href="([^"#:]*)(?:#[^"]*)?"')
+FRAGMENT = re.compile(r'<a[^>]+href="([^"#:]*)#([^"]+)"')
+PLACE = re.compile(r'\s(?:id|name)="([^"]+)"')
 #: Of each kind one: a list, code, tables, what is generated, what is wide, the search.
 LOOKED_AT = (
     "index",
@@ -163,6 +166,39 @@ def test_every_link_between_pages_leads_somewhere(site: Path) -> None:
         for target in LINK.findall(page.read_text("utf-8")):
             if target.endswith(".html"):
                 assert (page.parent / target).exists(), (page, target)
+
+
+def dead_fragments(site: Path) -> list[tuple[str, str]]:
+    """Links to a place that its page does not have: the page, and where it leads."""
+    texts = {page: page.read_text("utf-8") for page in site.rglob("*.html")}
+    places = {
+        page: {*map(unescape, PLACE.findall(text))} for page, text in texts.items()
+    }
+    return sorted(
+        (str(page.relative_to(site)), f"{target}#{place}")
+        for page, text in texts.items()
+        for target, place in {*FRAGMENT.findall(text)}
+        if unquote(unescape(place))
+        not in places.get((page.parent / target).resolve() if target else page, ())
+    )
+
+
+@pytest.mark.slow
+def test_every_place_that_a_page_leads_to_is_there(site: Path) -> None:
+    """Within a page and across, with the ways back from sources to what they define."""
+    back = (site / "_modules/optimizer/night/api.html").read_text("utf-8")
+    assert "python.html#optimizer.night.api.allocate" in back
+    assert dead_fragments(site.resolve()) == []
+
+
+def test_a_place_that_is_not_there_is_found(tmp_path: Path) -> None:
+    """On the page itself, on another, and on a page that is none."""
+    links = ("#here", "#gone", "b.html#there", "b.html#here", "c.html#x", "b.html")
+    text = " ".join(f'<a class="x" href="{link}">x</a>' for link in links)
+    (tmp_path / "a.html").write_text(f'<p id="here">{text}</p>')
+    (tmp_path / "b.html").write_text('<span id="there"></span>')
+    found = [target for _, target in dead_fragments(tmp_path.resolve())]
+    assert found == ["#gone", "b.html#here", "c.html#x"]
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -43,6 +44,59 @@ def is_there(name: str, document: Path) -> bool:
         and name.endswith("/")
         and any((ROOT / "optimizer").glob(f"*/{name}"))
     )
+
+
+def anchors_of(text: str) -> set[str]:
+    """
+    Places of a document, as the host of the code names them: by its headings.
+
+    Letters are small, marks but hyphens go, spaces become hyphens, and a heading that
+    stands there again gets a number.
+    """
+    seen = Counter[str]()
+    found = {*re.findall(r'<[^>]+\s(?:id|name)="([^"]+)"', text)}
+    for heading in re.findall(r"^ {0,3}#{1,6} +(.*?) *#*$", without_code(text), re.M):
+        bare = re.sub(r"!?\[([^\]]*)\]\([^)]*\)|<[^>]+>|`", r"\1", heading)
+        name = re.sub(r"[^\w\- ]", "", bare.strip().lower()).replace(" ", "-")
+        found.add(f"{name}-{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    return found
+
+
+def without_code(text: str) -> str:
+    """A document without its blocks of code."""
+    return re.sub(r"^(```|~~~).*?^\1", "", text, flags=re.M | re.S)
+
+
+def dead_anchors(document: Path) -> list[str]:
+    """Links of a document to places that a document does not have."""
+    linked = re.findall(
+        r"\]\(([^)\s#:]*)#([^)\s]+)\)", without_code(document.read_text())
+    )
+    return [
+        f"{name}#{anchor}"
+        for name, anchor in linked
+        if not (there := document.parent / name if name else document).is_file()
+        or anchor not in anchors_of(there.read_text())
+    ]
+
+
+@pytest.mark.parametrize("name", [*DOCUMENTS, "CHANGELOG.md"])
+def test_every_place_that_a_document_leads_to_is_there(name: str) -> None:
+    """Within it and in others, by the headings that they have today."""
+    assert dead_anchors(ROOT / name) == []
+
+
+def test_a_place_that_is_gone_is_seen(tmp_path: Path) -> None:
+    """A heading that was renamed; code is no heading, and one may stand there twice."""
+    other, here = tmp_path / "b.md", tmp_path / "a.md"
+    other.write_text(
+        "# Files, `a.py` & more\n\n## Twice\n\n## Twice\n\n```\n# no\n```\n"
+    )
+    places = ("b.md#files-apy--more", "b.md#twice-1", "#top", "b.md#no", "b.md#twice-2")
+    more = "".join(f"[x]({place}) " for place in (*places, "c.md#x"))
+    here.write_text(f"# Top\n\n{more}\n")
+    assert dead_anchors(here) == ["b.md#no", "b.md#twice-2", "c.md#x"]
 
 
 def first_cells(table: str) -> set[str]:
