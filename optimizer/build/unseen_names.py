@@ -93,17 +93,21 @@ def unseen_by_row(frame: pl.DataFrame, known: Mapping[str, set[str]]) -> pl.Seri
     if not columns:
         return pl.Series([None] * len(frame), dtype=pl.String)
     found = pl.DataFrame({c: unseen(frame[c], known[c]) for c in columns})
+    # The same few names are in many rows, and most rows have none.
+    each = found.unique()
     told = [
-        json.dumps(row) if (row := {c: n for c, n in each.items() if n}) else None
-        for each in found.iter_rows(named=True)
+        json.dumps(row) if (row := {c: n for c, n in names.items() if n}) else None
+        for names in each.iter_rows(named=True)
     ]
-    return pl.Series(told, dtype=pl.String)
+    named = each.with_columns(pl.Series("told", told, dtype=pl.String))
+    both = found.join(named, columns, "left", nulls_equal=True, maintain_order="left")
+    return both.to_series(len(columns)).rename("")
 
 
-def counted_by_column(rows: Iterable[str | None]) -> dict[str, Counter[str]]:
+def counted_by_column(rows: pl.Series) -> dict[str, Counter[str]]:
     """Add up what :func:`unseen_by_row` gives."""
     found: dict[str, Counter[str]] = {}
-    for row in rows:
-        for column, name in json.loads(row or "{}").items():
-            found.setdefault(column, Counter())[name] += 1
+    for row, count in rows.drop_nulls().value_counts().sort(rows.name).iter_rows():
+        for column, name in json.loads(row).items():
+            found.setdefault(column, Counter())[name] += count
     return found

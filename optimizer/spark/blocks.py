@@ -34,6 +34,7 @@ from optimizer.model.problem import Problem, starts
 from optimizer.model.reasons import Reason
 from optimizer.solvers.network.blocks import ByBlock
 from optimizer.spark.cells import pack, unpack
+from optimizer.spark.packed import in_schema, unpack_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -112,19 +113,16 @@ class BlockArm:
 def build_blocks(
     batches: Iterable[pa.RecordBatch], rules: Rules
 ) -> Iterator[pa.RecordBatch]:
-    """Turn a partition of ``VALUED_ROWS`` and ``block`` into ``BLOCK`` rows."""
+    """Turn a partition of ``PARTED`` rows, by block, into ``BLOCK`` rows."""
     import polars as pl
 
-    from optimizer.spark.rows import in_schema
-
-    parts = [pl.DataFrame(pl.from_arrow(b)) for b in batches if b.num_rows]
-    if not parts:
-        return
-    frame = pl.concat(parts)
-    del parts
-    for (block,), mine in frame.partition_by("block", as_dict=True).items():
+    cells_of: dict[int, list[bytes]] = {}
+    for batch in batches:
+        for block, cell in zip(batch["part"].to_pylist(), batch["rows"], strict=True):
+            cells_of.setdefault(block, []).append(cell.as_py())
+    for block in [*cells_of]:
         try:
-            cells = _cells(mine, rules)
+            cells = _cells(pl.concat(map(unpack_rows, cells_of.pop(block))), rules)
         except OptimizerError as error:
             cells = {"failed": str(error)}
         yield from in_schema(pl.DataFrame({"block": [block], **cells}), BLOCK)
@@ -139,7 +137,7 @@ def _cells(frame: pl.DataFrame, rules: Rules) -> dict[str, Any]:
     first = _changes(frame.select("merchant_id", "key", "order_id"))
     position = np.cumsum(first) - 1
     named = frame.filter(first)
-    if named["key"].is_duplicated().any():
+    if named["key"].n_unique() < len(named):
         return {"failed": COLLISION}
     ids = named["merchant_id"].unique(maintain_order=True)
     merchant = np.cumsum(_changes(named.select("merchant_id"))) - 1
@@ -158,7 +156,7 @@ def _cells(frame: pl.DataFrame, rules: Rules) -> dict[str, Any]:
     names = io.BytesIO()
     named.select(NAMES).write_ipc(names, compression="lz4")
     num_merchants = len(ids)
-    repeated = ways.select("merchant_id", "key", "carrier_id")
+    is_again = ~_changes(ways.select("merchant_id", "key", "carrier_id"))
     is_worth, is_hoped = (
         np.bincount(order[ways[of].fill_null(0).to_numpy() > 0], minlength=len(named))
         > 0
@@ -192,7 +190,7 @@ def _cells(frame: pl.DataFrame, rules: Rules) -> dict[str, Any]:
                 {c: frame[c].drop_nulls().unique().to_list() for c in NAME_COLUMNS}
             ),
             unseen=_as_bytes(_unseen(frame, named, rules)),
-            num_repeated=np.int64(repeated.is_duplicated().sum()),
+            num_repeated=np.sum(is_again | np.append(is_again[1:], [False])),
             days=named["service_day"].drop_nulls().unique().to_numpy(),
         ),
     }

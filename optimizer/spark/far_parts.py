@@ -18,8 +18,8 @@ from optimizer.report import recommended
 from optimizer.report.margins import counted_margins, step_of, step_width
 from optimizer.spark.blocks import ALL_CELLS
 from optimizer.spark.own_parts import ask_blocks
+from optimizer.spark.packed import in_schema
 from optimizer.spark.passes import DECISION_ROWS, PART_ROWS, Decided, decide_parts
-from optimizer.spark.rows import in_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -32,7 +32,7 @@ from optimizer.io.read import (
 from optimizer.io.schemas import file_schema
 from optimizer.io.snapshot import changed_input
 from optimizer.spark.faults import first_line
-from optimizer.spark.rows import in_schema
+from optimizer.spark.packed import in_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from optimizer.build.changed_ids import NUM_LOOKED_AT
 from optimizer.build.night_lookups import MAX_VALUES, ColumnValues
 from optimizer.io.cells import Midnights
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
     from pyspark.sql import DataFrame
 
+    from optimizer.build.changed_ids import IdSample
     from optimizer.config import EligibilityRule
 
 #: First sign of a message; no column's name has it.
@@ -26,6 +29,8 @@ MESSAGE = "\0"
 FAILED = "\0failed"
 #: A value of the column whose name follows; that it has too many of them.
 VALUE, MANY = "\0value:", "\0many:"
+#: An order among those whose keys are the least; its key is the row.
+LEAST = "\0least"
 #: What the times of all date columns of a task look like.
 TIMES = "\0times"
 
@@ -65,7 +70,9 @@ def values_asked(rules: Sequence[EligibilityRule], *, is_choice: bool) -> Column
     return ColumnValues(rules, ("outlet_id",) if is_choice else ())
 
 
-def messages(values: ColumnValues, log: QuarantineLog) -> pl.DataFrame:
+def messages(
+    values: ColumnValues, log: QuarantineLog, looked: IdSample
+) -> pl.DataFrame:
     """
     Put into rows what a task noted.
 
@@ -73,6 +80,8 @@ def messages(values: ColumnValues, log: QuarantineLog) -> pl.DataFrame:
     ----------
     values, log
         What it noted of the rows that it kept, and of all.
+    looked
+        Orders among them that are looked at.
     """
     import polars as pl
 
@@ -82,7 +91,13 @@ def messages(values: ColumnValues, log: QuarantineLog) -> pl.DataFrame:
     if times := log.midnights():
         told.append((TIMES, json.dumps(times)))
     kinds = {"broken_column": pl.String, "broken_rule": pl.String}
-    return pl.DataFrame(told, schema=kinds, orient="row")
+    said = pl.DataFrame(told, schema=kinds, orient="row")
+    if looked.ids is None:
+        return said
+    names = pl.DataFrame(
+        {"row": looked.keys.view(np.int64), "order_id": looked.ids}
+    ).with_columns(broken_column=pl.lit(LEAST))
+    return pl.concat([said, names], how="diagonal")
 
 
 def take_times(log: QuarantineLog, counts: Mapping[tuple[str, str], int]) -> None:
@@ -127,16 +142,17 @@ def gather_values(checked: DataFrame, asked: ColumnValues) -> dict[str, set[str]
     return found
 
 
-def gather_looked_at(good: DataFrame) -> list[str]:
+def gather_looked_at(checked: DataFrame) -> list[str]:
     """
     Ids of the orders whose keys, as numbers without a sign, are the least.
 
     Parameters
     ----------
-    good
-        Checked orders.
+    checked
+        Rows with the messages of all tasks.
     """
     from pyspark.sql import functions as F
 
-    least = good.orderBy(F.col("key") < 0, "key").limit(NUM_LOOKED_AT)
+    told = checked.filter(F.col("broken_column") == LEAST)
+    least = told.orderBy(F.col("row") < 0, "row").limit(NUM_LOOKED_AT)
     return list(least.select("order_id").toArrow()["order_id"].to_pylist())

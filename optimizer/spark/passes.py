@@ -218,7 +218,7 @@ def decide(row: dict[str, Any], night: Decided) -> Iterator[pa.RecordBatch]:
         What decides every order.
     """
     from optimizer.explain.tables import decisions_table
-    from optimizer.spark.rows import in_schema
+    from optimizer.spark.packed import in_schema
 
     names, outcomes, index = _told(row, night)
     # Spark sorts all of them: what is sorted it merges, with few comparisons.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optimizer.build import encode
+from optimizer.build.changed_ids import IdSample
 from optimizer.build.eligibility import apply_rules
 from optimizer.build.learned_probabilities import (
     OrderShares,
@@ -30,10 +31,18 @@ from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.validate import check_batch
 from optimizer.spark.engine_keys import PACKING
 from optimizer.spark.noted import FAILED, messages, values_asked
+from optimizer.spark.packed import (
+    CELL_ROWS,
+    PACKED,
+    in_schema,
+    packed_rows,
+    shaped,
+    unpack_rows,
+)
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import polars as pl
     import pyarrow as pa
@@ -45,33 +54,43 @@ if TYPE_CHECKING:
     from optimizer.config import Config, Fulfilment, PolicyRow
     from optimizer.io.read import Source
 
-#: What broke a rule, beside the columns of a good row; else null.
-BROKEN = "row bigint, broken_column string, broken_rule string"
-#: A checked order; ``saving`` where it names its own carrier, ``hoped`` what it would
-#: be if the model's effect were at its upper end, ``service_day`` (from 1970, in days)
-#: where slots are counted by day.
+#: What Spark sees of a checked table: good rows packed, the keys of orders' folded ids
+#: beside them; and, for the driver, what broke a rule, or was noted of all rows.
+CHECKED = (
+    f"{PACKED}, folded_keys binary, order_id string, row bigint, "
+    "broken_column string, broken_rule string"
+)
+#: The cell of ``CHECKED`` that has the bytes of a column of orders.
+FOLDED = {"folded_keys": "folded_key"}
+#: A checked order whose carrier comes from a table of options; shares are those of a
+#: model, ``hoped_`` were its effect at the upper end, ``service_day`` (from 1970, in
+#: days) where slots are counted by day.
 ORDER_ROWS = (
-    "order_id string, merchant_id string, region_id string, carrier_id string, "
-    "outlet_id string, key bigint, folded_key bigint, status int, saving bigint, "
-    "ineligible_reason string, complaint_prob_standard double, "
-    "return_prob_standard double, complaint_share double, return_share double, "
-    "hoped bigint, hoped_complaint_share double, hoped_return_share double, "
-    "unseen string, service_day int, "
-    f"{BROKEN}"
+    "order_id string, merchant_id string, region_id string, outlet_id string, "
+    "key bigint, status int, ineligible_reason string, "
+    "complaint_prob_standard double, return_prob_standard double, "
+    "complaint_share double, return_share double, "
+    "hoped_complaint_share double, hoped_return_share double, "
+    "unseen string, service_day int"
 )
 #: A checked option; ``row`` of all of them.
 OPTION_ROWS = (
     "order_id string, carrier_id string, outlet_id string, "
-    f"complaint_prob_premium double, return_prob_premium double, {BROKEN}"
+    "complaint_prob_premium double, return_prob_premium double, row bigint"
 )
 #: An order with one way to carry it, valued; whether its carrier is ``is_active``, and
-#: ``is_option`` where it may be used.
+#: ``is_option`` where it may be used; ``hoped`` what it would save if the model's
+#: effect were at its upper end.
 VALUED_ROWS = (
     "order_id string, merchant_id string, region_id string, carrier_id string, "
     "outlet_id string, key bigint, status int, ineligible_reason string, "
     "saving bigint, is_active boolean, is_option boolean, unseen string, "
     "service_day int, hoped bigint"
 )
+#: What tells rows of orders, of options, and of ids that are known apart.
+OF_ORDERS, OF_OPTIONS, OF_IDS = range(3)
+#: Packed ``VALUED_ROWS``, or the row of an option that names no order.
+JOINED = f"{PACKED}, row bigint"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,7 +183,9 @@ def check_orders(
     frames: Iterator[pl.DataFrame], source: Source, rules: Rules, *, is_choice: bool
 ) -> Iterator[pa.RecordBatch]:
     """
-    Turn raw orders into ``ORDER_ROWS``.
+    Turn raw orders into ``CHECKED`` rows, which pack ``VALUED_ROWS``.
+
+    Where carriers come from a table of options, they pack ``ORDER_ROWS``.
 
     Parameters
     ----------
@@ -192,42 +213,42 @@ def check_orders(
         orders = encode.encode_orders(frame, coder)
         refuse_packing(orders.load, orders.is_pinned)
         saving = np.zeros(len(frame), np.int64)
-        shares, days = {}, {}
-        hoped = {}
+        more: dict[str, pl.Series] = {}
         if rules.counted is not None:
-            days["service_day"] = order_days(frame, rules.counted).cast(pl.Int32)
+            more["service_day"] = order_days(frame, rules.counted).cast(pl.Int32)
         if not is_choice:
             roster, outboxes = rules.policy.carriers, rules.config.outbox
             orders = without_unsendable(frame, orders, roster, outboxes)
             orders, options = encode.encode_own_carrier(frame, orders, coder, 0)
             saving[options.order] = options.saving
+            is_open = _series("", orders.status == encode.OPEN)
+            more |= {"is_active": is_open, "is_option": is_open}
             if hopeful is not None:
                 bare = frame.with_columns(given.select(*PREMIUM_PROBS))
                 filled = fill_orders(bare, hopeful)
                 _, options = encode.encode_own_carrier(filled, orders, coder, 0)
                 most = np.zeros(len(frame), np.int64)
                 most[options.order] = options.saving
-                hoped["hoped"] = _series("", most)
+                more["hoped"] = _series("", most)
         elif rules.model is not None:
             found = order_shares(frame, rules.model)
-            shares["complaint_share"] = _series("", found.complaint)
-            shares["return_share"] = _series("", found.logistics_return)
+            more["complaint_share"] = _series("", found.complaint)
+            more["return_share"] = _series("", found.logistics_return)
             found = order_shares(frame, hopeful)
-            shares["hoped_complaint_share"] = _series("", found.complaint)
-            shares["hoped_return_share"] = _series("", found.logistics_return)
+            more["hoped_complaint_share"] = _series("", found.complaint)
+            more["hoped_return_share"] = _series("", found.logistics_return)
         return frame.drop("row").with_columns(
             _series("key", orders.key.view(np.int64)),
             _series("folded_key", orders.folded_key.view(np.int64)),
             _series("status", orders.status.astype(np.int32)),
             _series("saving", saving),
             unseen=unseen_by_row(frame, known_names(rules.model)),
-            **shares,
-            **days,
-            **hoped,
+            **more,
         )
 
     values = values_asked(eligibility, is_choice=is_choice)
-    return _checked(frames, source, ORDER_ROWS, encoded, values)
+    schema = ORDER_ROWS if is_choice else VALUED_ROWS
+    return _checked(frames, source, schema, encoded, values, beside=FOLDED)
 
 
 def refuse_packing(load: NDArray[np.int64], is_pinned: NDArray[np.bool_]) -> None:
@@ -250,7 +271,7 @@ def refuse_packing(load: NDArray[np.int64], is_pinned: NDArray[np.bool_]) -> Non
 def check_options(
     frames: Iterator[pl.DataFrame], source: Source
 ) -> Iterator[pa.RecordBatch]:
-    """Turn raw options into ``OPTION_ROWS``."""
+    """Turn raw options into ``CHECKED`` rows, which pack ``OPTION_ROWS``."""
 
     def plain(frame: pl.DataFrame) -> pl.DataFrame:
         if "load" in source.columns:
@@ -267,6 +288,7 @@ def _checked(
     schema: str,
     encoded: Callable[[pl.DataFrame], pl.DataFrame],
     values: ColumnValues,
+    beside: Mapping[str, str] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """
     Good rows and broken ones; and for the driver what was noted of all, or refused.
@@ -275,7 +297,11 @@ def _checked(
     """
     import polars as pl
 
-    noted = QuarantineLog()
+    noted, looked = QuarantineLog(), IdSample()
+    waiting: list[pl.DataFrame] = []
+    columns = ", ".join(
+        [schema, *(f"{name} bigint" for name in (beside or {}).values())]
+    )
     try:
         for raw in frames:
             log = QuarantineLog()
@@ -283,45 +309,105 @@ def _checked(
             noted.take(log)
             values.note(kept)
             good = encoded(kept)
+            if beside:
+                looked.note(good["key"].to_numpy().view(np.uint64), good["order_id"])
+            waiting.append(shaped(good, columns))
             broken = log.frame().select(
                 pl.col("row") - 1, broken_column="column", broken_rule="rule"
             )
             names = raw.select("row", "order_id")
             named = broken.join(names, "row", how="left", maintain_order="left")
-            for frame in (good, named):
-                yield from in_schema(frame, schema)
-        yield from in_schema(messages(values, noted), schema)
+            yield from in_schema(named, CHECKED)
+            if sum(map(len, waiting)) >= CELL_ROWS:
+                yield from packed_rows(pl.concat(waiting), schema, CHECKED, beside)
+                waiting.clear()
+        if waiting:
+            yield from packed_rows(pl.concat(waiting), schema, CHECKED, beside)
+        yield from in_schema(messages(values, noted, looked), CHECKED)
     except OptimizerError as error:
         failed = {"broken_column": FAILED, "broken_rule": str(error)}
-        yield from in_schema(pl.DataFrame(failed), schema)
+        yield from in_schema(pl.DataFrame(failed), CHECKED)
+
+
+def join_options(
+    batches: Iterable[pa.RecordBatch], rules: Rules
+) -> Iterator[pa.RecordBatch]:
+    """
+    Bring options to their orders: packed ``VALUED_ROWS``; options that name no order.
+
+    Parameters
+    ----------
+    batches
+        ``PARTED`` rows of some parts, each with all orders, options and ids of it.
+    rules
+        Of the night.
+    """
+    import polars as pl
+
+    kept: dict[int, list[pl.DataFrame]] = {OF_ORDERS: [], OF_OPTIONS: [], OF_IDS: []}
+    for batch in batches:
+        for kind, cell in zip(batch["kind"].to_pylist(), batch["rows"], strict=True):
+            kept[kind].append(unpack_rows(cell.as_buffer()))
+    if not kept[OF_ORDERS] and not kept[OF_OPTIONS]:
+        return
+    empty = {OF_ORDERS: ORDER_ROWS, OF_OPTIONS: OPTION_ROWS, OF_IDS: "order_id string"}
+    orders, ways, ids = (
+        pl.concat([shaped(pl.DataFrame(), empty[kind]), *frames])
+        for kind, frames in kept.items()
+    )
+    kept.clear()
+    known = pl.concat([orders.select("order_id"), ids])
+    strays = ways.join(known, "order_id", how="anti").select("row")
+    if len(strays):
+        yield from in_schema(strays, JOINED)
+    joined = orders.join(
+        ways.drop("row").rename({"outlet_id": "option_outlet_id"}), "order_id", "left"
+    )
+    coder, hopeful = rules.coder(), hopeful_model(rules.model)
+    for first in range(0, len(joined), CELL_ROWS):
+        some = joined.slice(first, CELL_ROWS)
+        valued = value_options(some, rules, coder, hopeful)
+        yield from packed_rows(valued, VALUED_ROWS, JOINED)
 
 
 def value_options(
-    batches: Iterable[pa.RecordBatch], rules: Rules
-) -> Iterator[pa.RecordBatch]:
-    """Turn orders joined with their options into ``VALUED_ROWS``."""
+    frame: pl.DataFrame,
+    rules: Rules,
+    coder: NightCodes,
+    hopeful: LearnedModel | None,
+) -> pl.DataFrame:
+    """
+    Value orders joined with their options.
+
+    Parameters
+    ----------
+    frame
+        ``ORDER_ROWS`` beside columns of options, null where there is none.
+    rules, coder
+        Of the night, and of this task.
+    hopeful
+        The model with its effect at the upper end.
+
+    Returns
+    -------
+    pl.DataFrame
+        ``VALUED_ROWS``, and other columns.
+    """
     import polars as pl
 
-    coder, hopeful = rules.coder(), hopeful_model(rules.model)
-    for batch in batches:
-        frame = pl.DataFrame(pl.from_arrow(batch))
-        if len(frame) == 0:
-            continue
-        saving, is_active = _values(frame, coder, rules.model, _SHARES)
-        if hopeful is not None:
-            hoped, _ = _values(frame, coder, hopeful, _HOPED_SHARES)
-            frame = frame.with_columns(_series("hoped", hoped))
-        is_option = is_active & (frame["status"].to_numpy() == encode.OPEN)
-        ids = frame["order_id"], frame["merchant_id"], frame["carrier_id"]
-        is_option &= is_sendable(rules.config.outbox, *ids)
-        outlet = pl.coalesce("option_outlet_id", "outlet_id")
-        valued = frame.with_columns(
-            _series("saving", saving),
-            _series("is_active", is_active),
-            _series("is_option", is_option),
-            outlet_id=outlet,
-        )
-        yield from in_schema(valued, VALUED_ROWS)
+    saving, is_active = _values(frame, coder, rules.model, _SHARES)
+    if hopeful is not None:
+        hoped, _ = _values(frame, coder, hopeful, _HOPED_SHARES)
+        frame = frame.with_columns(_series("hoped", hoped))
+    is_option = is_active & (frame["status"].to_numpy() == encode.OPEN)
+    ids = frame["order_id"], frame["merchant_id"], frame["carrier_id"]
+    is_option &= is_sendable(rules.config.outbox, *ids)
+    return frame.with_columns(
+        _series("saving", saving),
+        _series("is_active", is_active),
+        _series("is_option", is_option),
+        outlet_id=pl.coalesce("option_outlet_id", "outlet_id"),
+    )
 
 
 def _values(
@@ -366,34 +452,6 @@ def _of_orders(
 _STANDARD = ("complaint_prob_standard", "return_prob_standard")
 _SHARES = ("complaint_share", "return_share")
 _HOPED_SHARES = ("hoped_complaint_share", "hoped_return_share")
-
-
-def in_schema(frame: pl.DataFrame, schema: str) -> Iterator[pa.RecordBatch]:
-    """Give a frame the columns of a Spark schema, with nulls for missing ones."""
-    import pyarrow as pa
-
-    fields = [part.split() for part in schema.split(", ")]
-    table = frame.to_arrow()
-    columns = [
-        table[name].cast(_arrow_type(kind))
-        if name in table.column_names
-        else pa.nulls(len(frame), _arrow_type(kind))
-        for name, kind in fields
-    ]
-    yield from pa.table(columns, names=[f[0] for f in fields]).to_batches()
-
-
-def _arrow_type(kind: str) -> pa.DataType:
-    import pyarrow as pa
-
-    return {
-        "string": pa.string(),
-        "bigint": pa.int64(),
-        "int": pa.int32(),
-        "double": pa.float64(),
-        "boolean": pa.bool_(),
-        "binary": pa.binary(),
-    }[kind]
 
 
 def _series(name: str, values: NDArray[Any]) -> pl.Series:

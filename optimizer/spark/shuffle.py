@@ -2,7 +2,8 @@
 From Spark tables to cached blocks: check rows where they are, then one shuffle.
 
 Rows are checked and valued in their own partitions, so a giant merchant's rows are
-spread over the cluster. Then each merchant goes to a block by the hash of its name.
+spread over the cluster, and packed: Spark moves cells of rows, and reads none. Then
+each merchant goes to a block by the hash of its name.
 Orders of a merchant that would fill a large part of a block go to several, by their
 keys, each part to the least filled block. So no block is much larger than the others.
 """
@@ -15,7 +16,6 @@ from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from optimizer.build.encode import OPEN
 from optimizer.errors import DataError, counted
 from optimizer.io.quarantine import NUM_EXAMPLES, QuarantineLog
 from optimizer.spark.blocks import BLOCK, build_blocks
@@ -23,6 +23,7 @@ from optimizer.spark.faults import found_by_executors
 from optimizer.spark.files import FileTable
 from optimizer.spark.noted import (
     FAILED,
+    LEAST,
     MESSAGE,
     VALUE,
     Noted,
@@ -31,14 +32,27 @@ from optimizer.spark.noted import (
     take_times,
     values_asked,
 )
+from optimizer.spark.packed import PARTED, part_rows
+from optimizer.spark.parts import (
+    KEYS_OF_PART,
+    REPEATED,
+    SIZES,
+    block_of_order,
+    large_merchants,
+    orders_of_keys,
+    part_ids,
+    part_keys,
+    part_of_order,
+    repeated_keys,
+)
 from optimizer.spark.rows import (
-    OPTION_ROWS,
-    ORDER_ROWS,
-    VALUED_ROWS,
+    CHECKED,
+    JOINED,
+    OF_OPTIONS,
     check_options,
     check_orders,
+    join_options,
     plain_frames,
-    value_options,
 )
 
 if TYPE_CHECKING:
@@ -55,6 +69,10 @@ if TYPE_CHECKING:
 MAX_ROWS = 1_000_000
 #: Orders in a block, at least, where there is more than one for each core.
 LEAST_ROWS = 20_000
+#: Orders and options that are joined at once, at most about.
+JOINED_ROWS = 2_000_000
+#: Keys that are looked at for others alike at once, at most about.
+SORTED_KEYS = 8_000_000
 #: Blocks in one partition, at most about: what is cached, lost and built again in one.
 BLOCKS_TOGETHER = 5
 #: Tasks at once that are asked for, over Spark Connect.
@@ -111,11 +129,19 @@ class Prepared:
 
 
 class Counts(NamedTuple):
-    """Rows of a table that keep its rules, those that do not, and which rules."""
+    """
+    Rows of a table that keep its rules, those that do not, and which rules.
+
+    Attributes
+    ----------
+    num_cells
+        Cells that hold the good rows.
+    """
 
     good: int
     broken: int
     rules: str
+    num_cells: int
 
     @property
     def num_rows(self) -> int:
@@ -147,52 +173,48 @@ def prepare(
     DataError
         When a table is refused.
     """
-    from pyspark.sql import functions as F
-
-    is_good = F.col("broken_column").isNull()
     log = QuarantineLog()
     checked, counts = _checked_orders(orders, sources, rules, log)
-    good, cached = checked.filter(is_good), [checked]
-    quarantine, num_rows = _broken(checked, "orders"), {"orders": counts.num_rows}
+    num_tasks = tasks_at_once(checked.sparkSession)
+    _refuse_repeats(checked, counts.good, rules.salt, num_tasks)
+    cached, num_rows = [checked], {"orders": counts.num_rows}
+    quarantine = _broken(checked, "orders")
     asked = values_asked(rules.policy.eligibility, is_choice=options is not None)
-    noted = Noted(log, gather_values(checked, asked), gather_looked_at(good))
-    if options is None:
-        is_open = F.col("status") == int(OPEN)
-        valued = good.withColumns({"is_active": is_open, "is_option": is_open})
-    else:
+    noted = Noted(log, gather_values(checked, asked), gather_looked_at(checked))
+    valued = _packed(checked)
+    if options is not None:
         ways, found = _checked_options(options, sources["options"], rules, log)
-        cached.append(ways)
         num_rows["options"] = found.num_rows
-        known = checked.filter(F.col("order_id").isNotNull()).select("order_id")
-        kept = ways.filter(is_good)
-        strays = kept.join(known, "order_id", "left_anti")
+        num_parts = count_blocks(counts.good + found.good, JOINED_ROWS, num_tasks)
+        joined = _joined(checked, ways, num_parts, rules)
+        strays = joined.filter("row is not null")
         quarantine = quarantine.union(_broken(ways, "options")).union(_stray(strays))
         if num_strays := strays.count():
             stray = f"order_id names no order: {num_strays:,} rows"
             said = "; ".join(filter(None, (found.rules, stray)))
             lost = num_strays + found.broken
             _refuse_share(lost, found.num_rows, "options", rules, said)
-        valued = _joined(good, kept, rules)
-    num_tasks = tasks_at_once(good.sparkSession)
+        cached += [ways, joined]
+        valued = _packed(joined)
     num_blocks = count_blocks(counts.good, rows_per_block, num_tasks)
     placed = {}
     if num_blocks > 1:
-        sizes = good.groupBy("merchant_id").count()
         rows = min(rows_per_block, -(-counts.good // num_blocks))
-        placed = _giants(sizes, num_blocks, max(1, int(GIANT * rows)))
+        most = max(1, int(GIANT * rows))
+        placed = _giants(_packed(checked), counts.num_cells, num_blocks, most)
     num_parts = count_parts(num_blocks, num_tasks)
     blocks = _blocks(valued, placed, num_blocks, num_parts, rules)
     return Prepared(blocks, quarantine, counts.broken, num_rows, tuple(cached), noted)
 
 
-def count_blocks(num_rows: int, rows_per_block: int, num_tasks: int) -> int:
+def count_blocks(num_rows: int, most_rows: int, num_tasks: int) -> int:
     """
-    How many blocks a night has: one for each core, unless it is too small or large.
+    In how many parts rows are taken: one for each core, unless they are few or many.
 
     Parameters
     ----------
-    num_rows, rows_per_block
-        Orders of the night, and of a block at most, about.
+    num_rows, most_rows
+        All rows, and those of a part at most, about.
     num_tasks
         Tasks that the cluster runs at once.
 
@@ -201,7 +223,7 @@ def count_blocks(num_rows: int, rows_per_block: int, num_tasks: int) -> int:
     >>> [count_blocks(n, 1_000_000, 16) for n in (9, 100_000, 900_000, 40_000_000)]
     [1, 5, 16, 40]
     """
-    by_size = -(-num_rows // rows_per_block)
+    by_size = -(-num_rows // most_rows)
     return max(1, by_size, min(num_tasks, num_rows // LEAST_ROWS))
 
 
@@ -261,11 +283,10 @@ def _checked_orders(
     source, is_choice = sources["orders"], "options" in sources
     mine = rules.for_rows()
     task = partial(check_orders, source=source, rules=mine, is_choice=is_choice)
-    checked = map_frames(orders, source, task, ORDER_ROWS).persist()
+    checked = map_frames(orders, source, task, CHECKED).persist()
     counts = _refuse_broken(checked, source, rules, log)
     if isinstance(orders, FileTable):
         orders.refuse_other_number(counts.good + counts.broken)
-    _refuse_repeats(checked)
     return checked, counts
 
 
@@ -274,7 +295,7 @@ def _checked_options(
 ) -> tuple[DataFrame, Counts]:
     """Options checked, cached; and how many there are."""
     task = partial(check_options, source=source)
-    ways = map_frames(options, source, task, OPTION_ROWS).persist()
+    ways = map_frames(options, source, task, CHECKED).persist()
     counts = _refuse_broken(ways, source, rules, log)
     if isinstance(options, FileTable):
         options.refuse_other_number(counts.good + counts.broken)
@@ -319,12 +340,16 @@ def _refuse_broken(
 
     name, limits = source.table.name, source.rules.limits
     kind = F.coalesce(F.substring("broken_column", 1, len(VALUE)), F.lit(""))
-    told = checked.filter(kind != VALUE).groupBy("broken_column", "broken_rule")
-    by_rule = {
-        (row["broken_column"], row["broken_rule"]): row["count"]
-        for row in told.count().toArrow().to_pylist()
-    }
-    num_good = by_rule.pop((None, None), 0)
+    told = checked.filter((kind != VALUE) & (kind != LEAST))
+    each = told.groupBy("broken_column", "broken_rule").agg(
+        F.count(F.lit(1)).alias("count"), F.sum("num_rows").alias("num_rows")
+    )
+    by_rule, num_good, num_cells = {}, 0, 0
+    for row in each.toArrow().to_pylist():
+        if row["broken_column"] is None:
+            num_good, num_cells = row["num_rows"], row["count"]
+        else:
+            by_rule[row["broken_column"], row["broken_rule"]] = row["count"]
     failed = [rule for column, rule in by_rule if column == FAILED]
     if failed:
         raise found_by_executors(f"the {name} table: {min(failed)}")
@@ -345,7 +370,7 @@ def _refuse_broken(
     _refuse_share(num_broken, num_rows, name, rules, which)
     if num_broken > limits.broken_rows_in_a_row:
         _refuse_run(checked, source)
-    return Counts(num_good, num_broken, which)
+    return Counts(num_good, num_broken, which, num_cells)
 
 
 def _of_broken(checked: DataFrame) -> DataFrame:
@@ -386,16 +411,25 @@ def _refuse_share(
         )
 
 
-def _refuse_repeats(checked: DataFrame) -> None:
-    """Refuse duplicate orders, and orders in two spellings."""
-    from pyspark.sql import functions as F
+def _packed(checked: DataFrame) -> DataFrame:
+    """Cells of good rows alone."""
+    return checked.filter("rows is not null").select("rows", "num_rows")
 
-    good = checked.filter(F.col("broken_column").isNull())
-    keys = good.groupBy("folded_key").count().filter("count > 1").select("folded_key")
-    some = keys.limit(MOST_TWINS).toArrow()["folded_key"].to_pylist()
+
+def _refuse_repeats(
+    checked: DataFrame, num_orders: int, salt: int, num_tasks: int
+) -> None:
+    """Refuse duplicate orders, and orders in two spellings."""
+    num_parts = count_blocks(num_orders, SORTED_KEYS, num_tasks)
+    keys = checked.filter("folded_keys is not null").select("folded_keys")
+    parted = keys.mapInArrow(partial(part_keys, num_parts=num_parts), KEYS_OF_PART)
+    together = _brought_together(parted, "part", num_parts)
+    repeated = together.mapInArrow(repeated_keys, REPEATED)
+    some = repeated.limit(MOST_TWINS).toArrow()["folded_key"].to_pylist()
     if not some:
         return
-    ids = good.filter(F.col("folded_key").isin(some)).select("order_id")
+    named = partial(orders_of_keys, keys=some, salt=salt)
+    ids = _packed(checked).mapInArrow(named, "order_id string")
     alike: dict[str, list[str]] = {}
     for name in sorted(ids.toArrow()["order_id"].to_pylist()):
         alike.setdefault(name.strip().casefold(), []).append(name)
@@ -431,30 +465,46 @@ def _stray(strays: DataFrame) -> DataFrame:
     )
 
 
-def _joined(good: DataFrame, ways: DataFrame, rules: Rules) -> DataFrame:
-    """Each order with each of its options, valued."""
+def _joined(
+    checked: DataFrame, ways: DataFrame, num_parts: int, rules: Rules
+) -> DataFrame:
+    """Each order with each of its options, valued; and options without; cached."""
     from pyspark.sql import functions as F
 
-    options = ways.select(
-        "order_id",
-        "carrier_id",
-        F.col("outlet_id").alias("option_outlet_id"),
-        "complaint_prob_premium",
-        "return_prob_premium",
+    part = partial(part_of_order, num_parts=num_parts, salt=rules.salt)
+    is_known = F.col("order_id").isNotNull() & (F.col("broken_column") != LEAST)
+    known = checked.filter(is_known).select("order_id")
+    each = (
+        _packed(checked).mapInArrow(partial(part_rows, part_of=part), PARTED),
+        _packed(ways).mapInArrow(
+            partial(part_rows, part_of=part, kind=OF_OPTIONS), PARTED
+        ),
+        known.mapInArrow(partial(part_ids, part_of=part), PARTED),
     )
-    basis = good.drop("carrier_id", "saving", "row", "broken_column", "broken_rule")
-    joined = basis.join(options, "order_id", "left")
-    return joined.mapInArrow(
-        partial(value_options, rules=rules.for_rows()), VALUED_ROWS
-    )
+    both = each[0].union(each[1]).union(each[2])
+    together = _brought_together(both, "part", num_parts)
+    return together.mapInArrow(
+        partial(join_options, rules=rules.for_rows()), JOINED
+    ).persist()
 
 
-def _giants(sizes: DataFrame, num_blocks: int, most: int) -> dict[str, list[int]]:
-    """Blocks of the merchants that are split."""
+def _giants(
+    good: DataFrame, num_cells: int, num_blocks: int, most: int
+) -> dict[str, list[int]]:
+    """
+    Blocks of the merchants that are split.
+
+    A cell tells its larger merchants alone. So a merchant may be held for smaller than
+    it is, by half of the most at worst: half of that is looked for, and the answer is
+    the same in whatever blocks.
+    """
     from pyspark.sql import functions as F
 
-    giants = sizes.filter(F.col("count") > most).toArrow()
-    names, counts = (giants[name].to_pylist() for name in ("merchant_id", "count"))
+    least = max(1, most // (2 * num_cells))
+    told = good.mapInArrow(partial(large_merchants, least=least), SIZES)
+    sizes = told.groupBy("merchant_id").agg(F.sum("num_orders").alias("num_orders"))
+    giants = sizes.filter(F.col("num_orders") > most // 2).toArrow()
+    names, counts = (giants[name].to_pylist() for name in ("merchant_id", "num_orders"))
     return _place(dict(zip(names, counts, strict=True)), num_blocks, most)
 
 
@@ -466,28 +516,24 @@ def _blocks(
     rules: Rules,
 ) -> DataFrame:
     """Bring each merchant's rows together; cached, in memory and on disk."""
-    from pyspark.sql import functions as F
-
-    columns = [field.split()[0] for field in VALUED_ROWS.split(", ")]
-    block = F.pmod(F.xxhash64("merchant_id"), F.lit(num_blocks)).cast("int")
-    rows = valued
-    if placed:  # some engines of Spark Connect take no table without rows
-        of_giant = valued.sparkSession.createDataFrame(_giants_table(placed))
-        rows = valued.join(F.broadcast(of_giant), "merchant_id", "left")
-        part = F.pmod(F.col("key"), F.size("blocks").cast("bigint")).cast("int")
-        block = F.when(F.col("blocks").isNull(), block).otherwise(
-            F.element_at("blocks", part + 1)
-        )
-    tickets = F.array(*map(F.lit, _tickets(valued.sparkSession, num_blocks)))
-    made = rows.select(*columns, block.alias("block"))
-    ticket = F.element_at(tickets, F.col("block") + 1)
-    together = made.withColumn("ticket", ticket).repartition(num_blocks, "ticket")
-    bare = together.drop("ticket")
+    block = partial(block_of_order, num_blocks=num_blocks, placed=placed)
+    parted = valued.mapInArrow(partial(part_rows, part_of=block), PARTED)
+    bare = _brought_together(parted, "part", num_blocks)
     build = partial(build_blocks, rules=rules.for_blocks())
     built = bare.mapInArrow(build, BLOCK)
     if num_parts < num_blocks:  # built one by one all the same
         built = built.coalesce(num_parts)
     return built.persist()
+
+
+def _brought_together(rows: DataFrame, part: str, num_parts: int) -> DataFrame:
+    """Rows of a part in one partition, which no other part shares if it can be."""
+    from pyspark.sql import functions as F
+
+    tickets = F.array(*map(F.lit, _tickets(rows.sparkSession, num_parts)))
+    ticket = F.element_at(tickets, F.col(part) + 1)
+    together = rows.withColumn("ticket", ticket).repartition(num_parts, "ticket")
+    return together.drop("ticket")
 
 
 def _tickets(session: SparkSession, num_blocks: int) -> list[int]:
@@ -507,14 +553,6 @@ def _tickets(session: SparkSession, num_blocks: int) -> list[int]:
     found = first["number"].to_pylist()
     others = (at for at in range(-1, -num_blocks - 1, -1))
     return sorted(found) + [next(others) for _ in range(num_blocks - len(found))]
-
-
-def _giants_table(placed: dict[str, list[int]]) -> pa.Table:
-    import pyarrow as pa
-
-    names = pa.array(placed.keys(), pa.string())
-    blocks = pa.array(placed.values(), pa.list_(pa.int32()))
-    return pa.table({"merchant_id": names, "blocks": blocks})
 
 
 def _place(sizes: dict[str, int], num_blocks: int, most: int) -> dict[str, list[int]]:

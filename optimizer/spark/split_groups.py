@@ -11,7 +11,7 @@ from optimizer.io.read import open_source
 from optimizer.night.split_orders import asked_orders, count_groups
 from optimizer.spark.api import columns_of
 from optimizer.spark.faults import first_line, is_bug
-from optimizer.spark.rows import in_schema
+from optimizer.spark.packed import in_schema
 from optimizer.spark.shuffle import map_frames
 
 if TYPE_CHECKING:

@@ -17,17 +17,18 @@ from optimizer.io.read import open_source
 from optimizer.io.small_tables import checked_table
 from optimizer.spark.blocks import build_blocks
 from optimizer.spark.own_parts import OWN
+from optimizer.spark.packed import each_cell, part_rows
+from optimizer.spark.parts import part_of_order
 from optimizer.spark.rows import (
+    OF_OPTIONS,
     Rules,
     check_options,
     check_orders,
+    join_options,
     plain_frames,
-    value_options,
 )
 
 DAY = dt.date(2026, 11, 22)
-#: Rows that break no rule, and are no message for the driver.
-IS_GOOD = pl.col("broken_column").is_null()
 OWN_CARRIER = ("carrier_id", "complaint_prob_premium", "return_prob_premium")
 
 
@@ -101,38 +102,27 @@ def make_blocks(tables, num_blocks, num_parts=1, rules=None):
     is_choice = tables.options is not None
     has_all = not is_choice and rules.model is None
     source = open_source(tables.orders, ORDERS, require=OWN_CARRIER if has_all else ())
-    orders = numbered(tables.orders)
-    rows = pl.from_arrow(
-        pa.Table.from_batches(
-            check_orders(
-                plain_frames(orders, source), source, rules, is_choice=is_choice
-            )
-        )
-    ).filter(IS_GOOD)
+    frames = plain_frames(numbered(tables.orders), source)
+    valued = list(check_orders(frames, source, rules, is_choice=is_choice))
     if is_choice:
         source = open_source(tables.options, OPTIONS)
-        ways = pl.from_arrow(
-            pa.Table.from_batches(
-                check_options(plain_frames(numbered(tables.options), source), source)
-            )
-        )
-        ways = ways.filter(IS_GOOD).rename({"outlet_id": "option_outlet_id"})
-        basis = rows.drop("carrier_id", "saving", "row", "broken_column", "broken_rule")
-        both = basis.join(ways, "order_id", "left")
-        valued = value_options(both.to_arrow().to_batches(), rules)
-        rows = pl.from_arrow(pa.Table.from_batches(valued))
-    else:
-        is_open = pl.col("status") == 255
-        rows = rows.with_columns(is_active=is_open, is_option=is_open)
-    names = sorted(rows["merchant_id"].unique())
+        frames = plain_frames(numbered(tables.options), source)
+        ways = check_options(frames, source)
+        one = partial(part_of_order, num_parts=1)
+        both = [
+            *part_rows(valued, part_of=one),
+            *part_rows(ways, part_of=one, kind=OF_OPTIONS),
+        ]
+        valued = list(join_options(both, rules))
+    names = sorted(set(pl.concat(each_cell(valued))["merchant_id"]))
     first = {name: at % num_blocks for at, name in enumerate(names)}
-    part = pl.col("key").reinterpret(signed=False) % num_parts
-    rows = rows.with_columns(
-        block=((pl.col("merchant_id").replace_strict(first) + part) % num_blocks).cast(
-            pl.Int32
-        )
-    )
-    parts = [rows.filter(block=b).to_arrow().to_batches() for b in range(num_blocks)]
+
+    def block_of(rows):
+        part = pl.col("key").reinterpret(signed=False) % num_parts
+        block = (pl.col("merchant_id").replace_strict(first) + part) % num_blocks
+        return rows.select(block).to_series().cast(pl.Int64).to_numpy()
+
+    parts = list(part_rows(valued, part_of=block_of))
+    parts = [[p for p in parts if p["part"][0].as_py() == b] for b in range(num_blocks)]
     mine = rules.for_blocks()
-    built = [partial(build_blocks, rules=mine)(part) for part in parts]
-    return BlockRows([batch for part in built for batch in part])
+    return BlockRows([b for part in parts for b in build_blocks(part, rules=mine)])
