@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import math
 import os
+import shlex
 import threading
 import time
 from collections import OrderedDict
@@ -220,8 +221,9 @@ class PublishedNights:
     def problem(self, day: dt.date, **values: str) -> PageProblem:
         """What a page answers that needs a night which cannot be read."""
         folder = Path(expand_date(self._output, day), day.isoformat())
+        typed = shlex.quote(str(folder))
         return PageProblem(
-            409, "NIGHT_UNREADABLE", day=day.isoformat(), folder=str(folder), **values
+            409, "NIGHT_UNREADABLE", day=day.isoformat(), folder=typed, **values
         )
 
     def newest(self) -> OpenNight:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -73,7 +76,12 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         patch.chdir(folder)
         night = hostile_night(folder)
         night.run()
-        repeat_night(night, 2)
+        repeat_night(night, 3)
+        changed = DAY - dt.timedelta(days=3)
+        path = night.runs / str(changed) / "run.json"
+        record = json.loads(path.read_text())
+        del record["summary"]["num_merchants"]
+        path.write_text(json.dumps(record))
         why = DataError(
             "orders.parquet: row 2: " + "an id is longer than it may be; " * 9
         )
@@ -96,7 +104,8 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
             "carrier": f"/carrier?id={name['merchant']}&rows=9",
             "what if": "/what-if?cap=4&front=1",
             "health": "/health",
-            "problem": f"/order?id={quote(NAMES[3])}",
+            "problem": f"/order?id={quote(NAMES[3])}&night={DAY}",
+            "changed": f"/nights/{changed}",
         }
         app = desk.app
         assert isinstance(app, Starlette)
@@ -159,9 +168,9 @@ def test_every_page_fits_and_can_be_used_by_anybody(
     assert {name: found for name, found in wrong.items() if found} == {}
     elsewhere = [one for one in session.requests if not one.startswith(town.address)]
     assert [one for one in elsewhere if not one.startswith("data:")] == []
-    # A page that says what is not there answers 404, and the console tells so.
-    assert len(session.complaints) == 1, session.complaints
-    assert "404" in session.complaints[0]
+    # What is not there is a 404, a night that was changed a 409: the console tells so.
+    codes = [re.findall(r"\b40\d\b", told) for told in session.complaints]
+    assert codes == [["404"], ["409"]], session.complaints
 
 
 @pytest.mark.parametrize(("width", "is_dark"), [(PHONE, True), (DESKTOP, False)])

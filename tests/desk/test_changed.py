@@ -148,7 +148,7 @@ def with_night_before(night: SmallNight) -> None:
 @pytest.mark.parametrize(
     ("language", "words"),
     [
-        ("en", "Changed after it was published, or lost: run.json of the night of"),
+        ("en", "Changed after it was published, or lost: run.json of the night"),
         ("zh", "发布后被改动或已丢失"),
     ],
 )
