@@ -33,7 +33,7 @@ from optimizer.desk.problems import PageProblem
 from optimizer.desk.published import PublishedNights
 from optimizer.desk.ready import keep_ready
 from optimizer.desk.render import ASSETS, code_of, problem_page
-from optimizer.desk.rows import FILTERS
+from optimizer.desk.rows import ASKED
 from optimizer.desk.solver_process import MAX_WAITING
 from optimizer.errors import ConfigError, DataError, OptimizerError
 from optimizer.extras import import_extra
@@ -65,7 +65,7 @@ _PART = ("sort", "page", "rows")
 NAMES: dict[str, tuple[str, ...]] = {
     "/nights": ("until", *_PART),
     "/nights/{day}": (),
-    "/nights/{day}/orders": (*FILTERS, *_PART),
+    "/nights/{day}/orders": (*ASKED, *_PART),
     "/nights/{day}/merchants": ("merchant_id", *_PART),
     "/nights/{day}/margins": (),
     "/nights/{day}/report": (),

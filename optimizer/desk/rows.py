@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from optimizer.contracts.tables import DECISIONS
+from optimizer.contracts.tables import DECISIONS, RECOMMENDATIONS
 from optimizer.io.damage import damaged_is_data_error
 from optimizer.io.lookup import (
     has_indexes,
@@ -36,6 +36,8 @@ SHOWN = (
 #: Columns that a list may be sorted by, and those that it may be narrowed by.
 SORTABLE = ("saving_cny", "margin_cny", "order_id")
 FILTERS = ("reason", "merchant_id", "carrier_id")
+#: What a list may be asked by: of recommended orders alone a region is published.
+ASKED = (*FILTERS, "region_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def read_rows(folder: Path, only: Mapping[str, str], part: Part) -> Rows:
     folder
         Of a published night.
     only
-        Columns of :data:`FILTERS`, and the text that they have to hold.
+        Names of :data:`ASKED`, and the text that they have to hold.
     part
         The page.
 
@@ -70,8 +72,10 @@ def read_rows(folder: Path, only: Mapping[str, str], part: Part) -> Rows:
     import polars as pl
 
     with damaged_is_data_error(str(folder / DECISIONS.file)):
-        is_asked = [pl.col(column) == value for column, value in only.items()]
-        if "merchant_id" in only and has_indexes(folder):
+        is_asked = [pl.col(name) == only[name] for name in FILTERS if name in only]
+        if "region_id" in only:
+            rows = _of_region(folder, only["region_id"]).filter(*is_asked)
+        elif "merchant_id" in only and has_indexes(folder):
             if len(only) == 1 and part.sort is None:
                 return _in_turn(folder, only["merchant_id"], part)
             # They stand together: they are read once for all.
@@ -86,6 +90,17 @@ def read_rows(folder: Path, only: Mapping[str, str], part: Part) -> Rows:
             counted = rows.select(pl.len()).collect(engine="streaming")
             number = int(counted.item())
         return Rows(found.to_dicts(), number)
+
+
+def _of_region(folder: Path, region_id: str) -> pl.LazyFrame:
+    """Decisions that recommend an order of a region, as they stand."""
+    import polars as pl
+
+    chosen = scan_table(folder, RECOMMENDATIONS.file).filter(region_id=region_id)
+    rows = scan_table(folder, DECISIONS.file).filter(pl.col("is_premium"))
+    return rows.join(
+        chosen.select("order_id"), on="order_id", how="semi", maintain_order="left"
+    )
 
 
 def _in_turn(folder: Path, merchant_id: str, part: Part) -> Rows:

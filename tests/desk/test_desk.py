@@ -267,6 +267,35 @@ def test_a_page_of_rows_is_that_of_the_whole_table(
             assert (ids, found.num_rows) == expected(decisions, given, sort, part)
 
 
+@pytest.mark.parametrize("sort", [None, "-saving_cny", "margin_cny"])
+def test_a_region_has_the_recommended_orders_of_it(
+    night, asked, decisions, sort: str | None
+) -> None:
+    """As the recommendations have them, sorted and paged; and with a carrier, fewer."""
+    chosen = pl.read_parquet(night.run_dir / "recommendations.parquet")
+    region = chosen["region_id"].mode().sort()[0]
+    own = chosen.filter(region_id=region)
+    rows = decisions.join(own, on="order_id", how="semi", maintain_order="left")
+    key = (sort or "").removeprefix("-")
+    by = [key, "order_id"]
+    if sort is not None:
+        down = sort.startswith("-")
+        rows = rows.drop_nulls(key).sort(by, descending=[down, False])
+    more = f"&sort={sort}" if sort else ""
+    found = []
+    for page in (1, 2):
+        at = f"/nights/{DAY}/orders?region_id={region}&rows=3&page={page}{more}"
+        found += seen(asked, at).first_cells()
+    assert found == rows["order_id"].head(6).to_list()
+    carrier = own["carrier_id"][0]
+    number = own.filter(carrier_id=carrier).height
+    address = f"/nights/{DAY}/orders?region_id={region}&carrier_id={carrier}"
+    assert f"of {number}" in seen(asked, address).plain
+    assert "stand with their region" in seen(asked, address).plain
+    nowhere = seen(asked, f"/nights/{DAY}/orders?region_id=nowhere")
+    assert "No row is as asked for" in nowhere.plain
+
+
 def test_a_carrier_without_orders_of_a_decision_says_why(asked, decisions) -> None:
     """Above the table, with the way to its places; not where carriers are known."""
     carrier = decisions["carrier_id"].drop_nulls()[0]

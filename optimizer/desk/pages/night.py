@@ -20,7 +20,7 @@ from optimizer.desk.kept import Answer
 from optimizer.desk.listing import Listing
 from optimizer.desk.published import table_of
 from optimizer.desk.render import page_text
-from optimizer.desk.rows import FILTERS, SORTABLE, read_rows
+from optimizer.desk.rows import ASKED, SORTABLE, read_rows
 from optimizer.report.figures import Figures, draw_figures
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ MERCHANTS_BY = (
     *("merchant_id", "num_orders", "cap", "used", "slack"),
     *("shadow_price_cny", "one_more_cny"),
 )
+#: Regions that a form offers; others are typed.
+NUM_REGIONS = 200
 _TABLES = (LANE_RESULTS, MERCHANT_RESULTS, QUARANTINE, NIGHTS, ROW_RESULTS, CONFLICTS)
 
 
@@ -80,7 +82,7 @@ def orders_page(desk: Desk, request: Request) -> str:
     """
     night, given = _night(desk, request), request.query_params
     part = part_of(given, SORTABLE)
-    asked = {name: text_of(given, name) for name in FILTERS}
+    asked = {name: text_of(given, name) for name in ASKED}
     only = {name: value for name, value in asked.items() if value is not None}
     kept = desk.first_rows.of(night.folder)
     found = None if kept is None else kept.page(only, part)
@@ -93,7 +95,8 @@ def orders_page(desk: Desk, request: Request) -> str:
         day=night.day.isoformat(),
         listing=Listing(found.rows, found.num_rows, part, SORTABLE, only),
         reasons_there=sorted(name for name, number in reasons.items() if number),
-        carriers=_carriers(night),
+        carriers=_names(night, "carrier_id"),
+        regions=_names(night, "region_id")[:NUM_REGIONS],
     )
 
 
@@ -172,6 +175,7 @@ def _figures(night: OpenNight) -> Figures:
     return draw_figures(night.record, tables)
 
 
-def _carriers(night: OpenNight) -> list[Any]:
-    carriers = table_of(night, LANE_RESULTS.file)["carrier_id"]
-    return carriers.drop_nulls().unique().sort().to_list()
+def _names(night: OpenNight, column: str) -> list[Any]:
+    """Names that the night's lanes have in a column."""
+    names = table_of(night, LANE_RESULTS.file)[column]
+    return names.drop_nulls().unique().sort().to_list()
