@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -416,6 +416,11 @@ class Threads:
         return self._stopped.is_set
 
     @property
+    def is_shared(self) -> bool:
+        """Whether there is more than one."""
+        return self._num_threads > 1
+
+    @property
     def _executor(self) -> ThreadPoolExecutor:
         """The threads, started once there is work for them."""
         if self._started is None:
@@ -438,16 +443,38 @@ class Threads:
             return list(map(work, range(count)))
         return self._answers(work, range(count))
 
+    def alone(self) -> Threads:
+        """No thread but the caller's; it hears when these are stopped."""
+        one = Threads(1)
+        one._stopped = self._stopped
+        return one
+
+    def aside(self, work: Callable[[], Any]) -> Callable[[], Any]:
+        """
+        Begin work in one of the threads, or keep it where there is but one.
+
+        Returns
+        -------
+        What waits for the answer, or works for it then. To be called once.
+        """
+        if self._num_threads == 1:
+            return work
+        started = [self._executor.submit(work)]
+        return lambda: self._waited(started)[0]
+
     def _answers(self, work: Callable[..., Any], *given: Iterable[Any]) -> list[Any]:
+        """Let threads work, and wait for their answers."""
+        return self._waited(
+            [self._executor.submit(work, *each) for each in zip(*given, strict=True)]
+        )
+
+    def _waited(self, started: list[Future[Any]]) -> list[Any]:
         """
         Wait for answers, and look up now and then.
 
         Polars takes Control-C with a handler after which the system goes on waiting for
         a lock (SA_RESTART): without a limit of time Python would not hear of it.
         """
-        started = [
-            self._executor.submit(work, *each) for each in zip(*given, strict=True)
-        ]
         try:
             while wait(started, LOOK_SECONDS, FIRST_EXCEPTION).not_done:
                 if any(one.done() and one.exception() for one in started):

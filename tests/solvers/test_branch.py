@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,11 @@ from optimizer.solvers.kernels import branch_linear, fill
 from optimizer.solvers.market import Threads
 from optimizer.solvers.packing import branch, branch_night, refine_prices
 from optimizer.solvers.packing import solve as packing
+from optimizer.solvers.packing.local_search import (
+    PackingNight,
+    PackingPlan,
+    state_of,
+)
 from optimizer.solvers.packing.programs import Effort, Program, solve_linear
 from optimizer.testing import random_packing
 from tests.support.examples import examples
@@ -97,6 +103,42 @@ def test_a_tree_is_the_same_twice() -> None:
     for name in ("parent", "option", "is_in", "order_price", "row_price"):
         assert np.array_equal(getattr(one.tree, name), getattr(other.tree, name))
     assert np.array_equal(one.chosen, other.chosen)
+
+
+@pytest.mark.parametrize("most_work", [1, 10**9])
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_plans_are_looked_for_beside_a_tree_that_proves_nothing(
+    num_threads: int, most_work: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Who looks is told that it is over once a tree has proved its plan; else what is
+    found counts, with what the tree has proved by then.
+    """
+    problem = hard_night()
+    best, _ = proved(problem)
+    begun = best if most_work > 1 else replace(best, chosen=best.chosen[1:])
+    begun = replace(begun, tree=None, termination=Termination("FEASIBLE", "METHOD"))
+    told = list[bool]()
+
+    def beside(_: Any, night: PackingNight, __: Any, is_over: Any) -> PackingPlan:
+        told.append(is_over())
+        return state_of(night, best.chosen)
+
+    def unchanged(branching: branch.Branching, *_: Any) -> PackingPlan:
+        return state_of(branching.night, branching.chosen)
+
+    monkeypatch.setattr(branch, "HEAD_START", 60.0)
+    monkeypatch.setattr(branch, "looked_closer", beside)
+    monkeypatch.setattr(branch, "MOST_WORK", most_work)
+    monkeypatch.setattr(branch, "_built", unchanged)
+    with Threads(num_threads) as pool:
+        search = refine_prices.PackingSearch(
+            problem, SolveParams(), pool, math.inf, saving_unit(problem)
+        )
+        found = branch.with_branches(search, begun)
+    assert told == [most_work > 1]
+    assert found.chosen.tolist() == best.chosen.tolist()
+    assert (certify(problem, found).gap == 0) is (most_work > 1)
 
 
 @pytest.mark.parametrize("limit", ["TREE_BYTES", "MOST_WORK"])

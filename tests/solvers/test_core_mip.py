@@ -94,6 +94,15 @@ def test_what_loses_more_than_the_gap_is_decided() -> None:
     assert len(undecided(night, state, 2**60, 3)) < len(everything)
 
 
+def same(state: PackingPlan, _: object) -> PackingPlan:
+    """A dive that finds nothing."""
+    return state
+
+
+def no_part(_: object) -> None:
+    """No narrow part."""
+
+
 @pytest.mark.parametrize("is_proved", [True, False])
 @pytest.mark.parametrize("num_threads", [1, 2])
 def test_only_what_is_not_proved_is_compared(
@@ -120,10 +129,43 @@ def test_only_what_is_not_proved_is_compared(
     monkeypatch.setattr(core_mip, "solve_by_highs", highs)
     monkeypatch.setattr(core_mip, "solve_by_cp_sat", cp_sat)
     with Threads(num_threads) as pool:
-        found = solve_core(core, state, EFFORT, Beside(pool, None))
+        found = solve_core(core, state, EFFORT, Beside(pool, same, no_part))
     assert found is not None
     taken = found.pick[found.pick >= 0].tolist()
     assert taken == ([one] if is_proved else best.pick[best.pick >= 0].tolist())
+
+
+@pytest.mark.parametrize("is_proved", [True, False])
+def test_a_dive_counts_where_nothing_is_proved(
+    monkeypatch: pytest.MonkeyPatch, is_proved: bool
+) -> None:
+    """
+    What a dive finds is where the narrow part and CP-SAT start, and is taken unless
+    HiGHS proves its own plan; the narrow part is made around it.
+    """
+    night, _, _ = begun(small_night(3, 40))
+    state, every = empty_state(night), np.arange(len(night.option_order))
+    core = make_core(night, state, every)
+    best = solve_core(core, state, EFFORT)
+    assert best is not None
+    one, starts = int(best.pick[best.pick >= 0][0]), list[Any]()
+
+    def highs(program: Program, *_: object) -> tuple[np.ndarray, bool]:
+        return (np.arange(len(program.cost)) == one).astype(float), is_proved
+
+    def narrow(now: PackingPlan) -> None:
+        starts.append(now)
+
+    monkeypatch.setattr(core_mip, "HEAD_START", 0.0 if not is_proved else 5.0)
+    monkeypatch.setattr(core_mip, "solve_by_highs", highs)
+    monkeypatch.setattr(core_mip, "solve_by_cp_sat", lambda *_: None)
+    with Threads(2) as pool:
+        beside = Beside(pool, lambda *_: best, narrow)
+        found = solve_core(core, state, EFFORT, beside)
+    assert found is not None
+    taken = found.pick[found.pick >= 0].tolist()
+    assert taken == ([one] if is_proved else best.pick[best.pick >= 0].tolist())
+    assert starts == ([] if is_proved else [best])
 
 
 def test_the_programs_of_all_ranks_share_the_time(
@@ -164,7 +206,8 @@ def test_both_solvers_start_from_the_known_plan_and_agree() -> None:
     core, narrow = make_core(night, state, every), make_core(night, state, every[:4])
     with Threads(2) as pool:
         plans = [
-            solve_core(core, state, EFFORT, Beside(pool, narrow)) or state
+            solve_core(core, state, EFFORT, Beside(pool, same, lambda _: narrow))
+            or state
             for _ in range(2)
         ]
     alone = solve_core(core, state, EFFORT) or state

@@ -67,6 +67,37 @@ def test_threads_that_are_left_by_an_error_do_not_wait_for_their_solver() -> Non
     assert waiting.result() is None
 
 
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_work_aside_is_done_once_and_hears_of_an_error(num_threads: int) -> None:
+    """It begins at once where there is a thread for it, and else when it is asked."""
+    begun = threading.Event()
+
+    def work() -> int:
+        assert not begun.is_set()
+        begun.set()
+        return 7
+
+    class FailedError(Exception):
+        pass
+
+    pool = Threads(num_threads)
+    alone = pool.alone()
+
+    def leave() -> None:
+        with pool:
+            answer = pool.aside(work)
+            assert begun.wait(60 if num_threads > 1 else 0) is (num_threads > 1)
+            assert answer() == 7
+            assert begun.is_set()
+            assert not alone.is_shared
+            assert not alone.is_stopped()
+            raise FailedError
+
+    with pytest.raises(FailedError):
+        leave()
+    assert alone.is_stopped()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("num_threads", [1, 2])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

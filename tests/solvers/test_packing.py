@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from optimizer.model.solution import Solution, SolveParams, Termination
 from optimizer.solvers import METHODS, PACKING_METHODS, solve
 from optimizer.solvers.kernels import branch_grow, fill, packing_improve
 from optimizer.solvers.packing import (
+    bound_aside,
     branch,
     neighborhood_search,
     programs,
@@ -579,6 +581,52 @@ def test_one_large_block_takes_turns_with_small_ones_until_neither_gains(
     assert len(counts) == 4
     assert counts[1::2] == [1, 1]
     assert min(counts[::2]) > 1
+
+
+@pytest.mark.slow
+def test_a_bound_made_beside_large_blocks_is_the_same_on_one_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """
+    It begins before the first large block, steps towards the plan of that moment, and
+    is made once; with one thread it is made after the plan, the same bit for bit.
+    """
+    problem = random_packing(
+        np.random.default_rng(7),
+        num_orders=4_000,
+        num_merchants=40,
+        num_lanes=500,
+        most_options=3,
+        most_load=5,
+        num_rows=0,
+        most_saving=1_000_000,
+        pin_share=0.0,
+    )
+    targets, held, made = list[int](), list[Any](), bound_aside.lane_prices
+
+    def counted(*given: Any) -> Any:
+        targets.append(given[-1])
+        held.append(made(*given))
+        return held[-1]
+
+    # As on a large night: no linear program, no core, no tree.
+    for name in ("LINEAR_OPTIONS", "CORE_OPTIONS"):
+        monkeypatch.setattr(packing, name, 0)
+    monkeypatch.setattr(packing, "with_branches", lambda _, found: found)
+    monkeypatch.setattr(bound_aside, "FEW_OPTIONS", 0)
+    monkeypatch.setattr(bound_aside, "lane_prices", counted)
+    monkeypatch.setattr(packing, "network_plan", lambda *_: None)
+    monkeypatch.setattr(neighborhood_search, "MOST_ROUNDS", 3)
+    one, two = (
+        solve(problem, "packing", SolveParams(num_threads=count)) for count in (1, 2)
+    )
+    assert len(targets) == 2
+    assert targets[0] == targets[1] < plan_key(problem, one.chosen.tolist())[1]
+    assert one.chosen.tolist() == two.chosen.tolist()
+    assert held[0].bound == held[1].bound
+    for name in ("own", "row", "merchant", "order"):
+        first, second = (getattr(each.prices, name) for each in held)
+        assert first.tolist() == second.tolist()
 
 
 @pytest.mark.slow

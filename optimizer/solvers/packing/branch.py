@@ -13,6 +13,7 @@ only where the time runs out.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,6 +30,7 @@ from optimizer.solvers.packing.branch_night import (
     kernel_night,
     make_linear,
 )
+from optimizer.solvers.packing.close_look import looked_closer
 from optimizer.solvers.packing.local_search import (
     DEEP,
     closest,
@@ -42,6 +44,8 @@ from optimizer.solvers.packing.local_search import (
 from optimizer.solvers.packing.market import PackingPrices, row_use, side_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from optimizer.model.problem import Problem
@@ -61,12 +65,16 @@ MOST_OPTIONS = 20_000
 TREE_BYTES, NODE_BYTES = 2**28, 41
 #: Options that all steps price: about a minute of one core.
 MOST_WORK = 2 * 10**9
+#: The same of a tree that is grown for plans alone: about a second.
+DIVE_WORK = 2 * 10**7
 #: Steps of the prices at the root, in so many slices, between which the clock is looked
 #: at; and at every other node.
 ROOT_STEPS, ROOT_SLICES, NODE_STEPS = 100, 4, 30
 #: Nodes between looks at the clock and for a plan, by the linear program and by steps;
 #: fewer on nights whose nodes have more options than so many.
 LINEAR_PAUSE, STEPS_PAUSE, PAUSE_OPTIONS = 64, 8, 2_000
+#: Seconds that a tree has on a whole machine before plans are looked for beside it.
+HEAD_START = 0.5
 #: Plans that are also improved by exchanges, of so many options.
 IMPROVED_PLANS, IMPROVED_OPTIONS = 32, 5_000
 
@@ -159,13 +167,38 @@ def with_branches(search: PackingSearch, found: Solution) -> Solution:
         return found
     branching = _started(search, found)
     root = packing_bound(problem, side_of(problem), found)
-    tree = _divided(branching, found)
+    tree = _divided_beside(branching, found)
     bound = min(_proved(branching, tree), root)
     plan = replace(found, chosen=branching.chosen)
     termination = _termination(search, bound, branching.money)
     if termination.limit is not None and bound >= root:
         return replace(plan, termination=termination)
     return replace(plan, termination=termination, tree=_frozen(branching, tree, bound))
+
+
+def dived(
+    search: PackingSearch, found: Solution, is_over: Callable[[], bool]
+) -> NDArray[np.int64]:
+    """
+    The best plan that the beginning of a tree finds, the tree left aside.
+
+    Parameters
+    ----------
+    search
+        The night, and the time that is left.
+    found
+        A feasible plan, with prices.
+    is_over
+        Whether nobody wants it any more.
+
+    Returns
+    -------
+    ``(n,) int64``: options of the problem, ascending; no worse than those known.
+    """
+    branching = _started(search, found)
+    fixed, share, root = _rooted(branching, found)
+    _divided(branching, root, fixed, share, most_work=DIVE_WORK, is_over=is_over)
+    return branching.chosen
 
 
 def _started(search: PackingSearch, found: Solution) -> Branching:
@@ -226,18 +259,63 @@ def _first_prices(branching: Branching, found: Solution) -> NDArray[np.int64]:
     ).astype(np.int64)
 
 
-def _divided(branching: Branching, found: Solution) -> GrownTree:
+def _divided_beside(branching: Branching, found: Solution) -> GrownTree:
+    """
+    Grow a tree; beside it, once it takes a while, look for plans at its prices.
+
+    A plan that the tree has proved is not replaced, for none is better: so what is
+    published does not depend on which of the two is faster.
+    """
+    search, has_ended = branching.search, threading.Event()
+    fixed, share, root = _rooted(branching, found)
+    night, is_proved = _at_root(branching, found), False
+    state = state_of(night, branching.chosen)
+
+    def grown() -> GrownTree:
+        nonlocal is_proved
+        try:
+            tree = _divided(branching, root, fixed, share, most_work=MOST_WORK)
+            is_proved = _proved(branching, tree) < branching.target
+        finally:
+            has_ended.set()
+        return tree
+
+    def beside() -> PackingPlan | None:
+        has_ended.wait(HEAD_START)
+        return looked_closer(search, night, state, lambda: is_proved)
+
+    tree, better = search.pool.each(lambda number: (grown, beside)[number](), 2)
+    if better is not None:
+        _keep_if_better(branching, better)
+    return tree
+
+
+def _at_root(branching: Branching, found: Solution) -> PackingNight:
+    """The night with margins at all prices that its solution has."""
+    night = branching.night
+    if found.order_price is None:
+        return night
+    return night._replace(margin=night.margin - found.order_price[night.option_order])
+
+
+def _divided(
+    branching: Branching,
+    tree: GrownTree,
+    fixed: NDArray[np.int8],
+    share: NDArray[np.float64],
+    *,
+    most_work: int,
+    is_over: Callable[[], bool] = lambda: False,
+) -> GrownTree:
     """Divide until all nodes are closed, a limit is met or the time is up."""
     from optimizer.solvers.kernels.branch_grow import DONE, NODES, PAUSED, grow
 
-    count = len(branching.kernel_night.saving)
-    fixed, share = np.zeros(count, np.int8), np.zeros(count)
-    tree = _rooted(branching, _first_prices(branching, found), fixed, share)
+    count = len(fixed)
     has_linear = len(branching.linear.limit) > 0
     pause = LINEAR_PAUSE if has_linear else STEPS_PAUSE
     pause = max(pause * PAUSE_OPTIONS // max(count, PAUSE_OPTIONS), 2)
     stop = PAUSED
-    while stop != DONE and not branching.search.is_late():
+    while stop != DONE and not branching.search.is_late() and not is_over():
         tree = _with_room(tree)
         before = int(tree.counts[NODES])
         stop = grow(
@@ -250,39 +328,34 @@ def _divided(branching: Branching, found: Solution) -> GrownTree:
             money=branching.money,
             unit=branching.search.unit,
             steps=NODE_STEPS,
-            most=np.array([pause, MOST_WORK]),
+            most=np.array([pause, most_work]),
             fixed=fixed,
             share=share,
         )
         added = slice(before, int(tree.counts[NODES]))
         if np.any(tree.bound[added] >= branching.target):
             _keep_if_better(branching, _built(branching, fixed, share))
-        if stop not in (DONE, PAUSED) and not _can_grow(tree):
+        if stop not in (DONE, PAUSED) and not _can_grow(tree, most_work):
             break
     return tree
 
 
 def _rooted(
-    branching: Branching,
-    prices: NDArray[np.int64],
-    fixed: NDArray[np.int8],
-    share: NDArray[np.float64],
-) -> GrownTree:
+    branching: Branching, found: Solution
+) -> tuple[NDArray[np.int8], NDArray[np.float64], GrownTree]:
     """
     A tree of all plans, bounded.
 
-    Parameters
-    ----------
-    branching
-        The search.
-    prices
-        ``(n,) int64``: where steps start; changed.
-    fixed, share
-        ``(num_options,)``: nothing is fixed; filled with the mean of the choices.
+    Returns
+    -------
+    fixed, share, tree
+        ``(num_options,)``: nothing is fixed, and the mean of the choices; the root.
     """
     from optimizer.solvers.kernels.branch_grow import ambiguous, price_node
 
     night, search, work = branching.kernel_night, branching.search, 0
+    prices = _first_prices(branching, found)
+    fixed, share = np.zeros(len(night.saving), np.int8), np.zeros(len(night.saving))
     for _ in range(ROOT_SLICES):
         bound, done = price_node(
             night,
@@ -303,7 +376,7 @@ def _rooted(
         _keep_if_better(branching, _built(branching, fixed, share))
     divide = ambiguous(fixed, share, night.saving, branching.night.margin)
     priced = np.flatnonzero(night.has_price)
-    return GrownTree(
+    tree = GrownTree(
         parent=np.array([-1]),
         option=np.array([-1]),
         is_in=np.ones(1, np.bool_),
@@ -314,17 +387,18 @@ def _rooted(
         heap=np.zeros(1, np.int64),
         counts=np.array([1, 0, 0, work]),
     )
+    return fixed, share, tree
 
 
 def _most_nodes(tree: GrownTree) -> int:
     return TREE_BYTES // (NODE_BYTES + 8 * len(tree.priced))
 
 
-def _can_grow(tree: GrownTree) -> bool:
+def _can_grow(tree: GrownTree, most_work: int) -> bool:
     from optimizer.solvers.kernels.branch_grow import NODES, WORK
 
     has_room = int(tree.counts[NODES]) + 2 <= _most_nodes(tree)
-    return has_room and int(tree.counts[WORK]) <= MOST_WORK
+    return has_room and int(tree.counts[WORK]) <= most_work
 
 
 def _with_room(tree: GrownTree) -> GrownTree:

@@ -31,6 +31,8 @@ from optimizer.solvers.packing.programs import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from optimizer.solvers.market import Threads
@@ -82,12 +84,16 @@ class Beside:
     ----------
     pool
         Threads.
+    dive
+        Looks for a better plan by other means, until it is told that this is over.
     narrow
-        A small part of the core, whose options lose least; ``None``: only CP-SAT.
+        A small part of the core around a plan, whose options lose least; ``None``: no
+        such part.
     """
 
     pool: Threads
-    narrow: Core | None
+    dive: Callable[[PackingPlan, Callable[[], bool]], PackingPlan]
+    narrow: Callable[[PackingPlan], Core | None]
 
 
 def make_core(
@@ -204,7 +210,7 @@ def _solved_beside(
     core: Core, state: PackingPlan, effort: Effort, beside: Beside
 ) -> PackingPlan | None:
     """
-    HiGHS on a core; beside it HiGHS on its narrow part, then CP-SAT from there.
+    HiGHS on a core; beside it a dive, HiGHS on a narrow part, CP-SAT from there.
 
     What HiGHS proves is taken alone, and ends the rest: so the plan depends neither on
     which is faster nor on the number of threads.
@@ -231,14 +237,19 @@ def _solved_beside(
     def others() -> list[tuple[Core, NDArray[np.int64]]]:
         has_ended.wait(HEAD_START)
         answers, now, stage = [], state, int(core.night.num_ranks[0])
-        if beside.narrow is not None and not is_proved and seconds_left() > 0:
+        if not is_proved and seconds_left() > 0:
+            now = beside.dive(state, lambda: is_proved or seconds_left() <= 0)
+            if now is not state:
+                answers.append((core, _of_core(core, now)))
+        narrow = None if is_proved else beside.narrow(now)
+        if narrow is not None and seconds_left() > 0:
             part = replace(
                 effort, seconds=NARROW_SHARE * seconds_left(), nodes=NARROW_NODES
             )
-            near = solve_stage(beside.narrow, state, stage, part)
+            near = replaced(narrow, now, solve_stage(narrow, now, stage, part))
             if near is not None:
-                answers.append((beside.narrow, near))
-                now = replaced(beside.narrow, state, near) or state
+                now = near
+                answers.append((core, _of_core(core, now)))
         if not is_proved and seconds_left() > 0:
             part = replace(effort, seconds=seconds_left())
             found = solve_by_cp_sat(program, part, _known(core, now), stop)
@@ -277,6 +288,11 @@ def solve_stage(
     program = make_program(core, missing_of(core, state), stage)
     found, _ = solve_by_highs(program, effort, _known(core, state))
     return None if found is None else _chosen(core, found)
+
+
+def _of_core(core: Core, state: PackingPlan) -> NDArray[np.int64]:
+    """The options of a core that a plan has chosen."""
+    return np.intersect1d(core.option, state.pick)
 
 
 def _chosen(core: Core, answer: NDArray[np.float64]) -> NDArray[np.int64]:

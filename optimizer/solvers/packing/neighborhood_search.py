@@ -68,6 +68,26 @@ class Round:
     relative_gap: float
 
 
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """
+    What rounds ask, and tell.
+
+    Attributes
+    ----------
+    is_done
+        Whether a plan is good enough.
+    seconds_left
+        Wall time.
+    before_large
+        Is told the plan before each large block, beside which other threads are idle.
+    """
+
+    is_done: Callable[[PackingPlan], bool]
+    seconds_left: Callable[[], float]
+    before_large: Callable[[PackingPlan], None]
+
+
 #: Small blocks of all that is near, the first ones quick; one large block of what is
 #: closest to its price.
 FIRST, SMALL = Round(0.7, 40_000, 2_500, 5e-5), Round(1.5, 40_000, 2_500, 2e-5)
@@ -82,9 +102,7 @@ def improved_by_blocks(
     night: PackingNight,
     state: PackingPlan,
     pool: Threads,
-    *,
-    is_done: Callable[[PackingPlan], bool],
-    seconds_left: Callable[[], float],
+    watch: Watch,
 ) -> PackingPlan:
     """
     Solve blocks of lanes again, in rounds that free more and more orders.
@@ -95,16 +113,17 @@ def improved_by_blocks(
         The night and a plan.
     pool
         Threads.
-    is_done
-        Whether a plan is good enough.
-    seconds_left
-        Wall time.
+    watch
+        What is asked, and told, on the way.
     """
+    seconds_left = watch.seconds_left
     if seconds_left() <= 0:
         return state
     rank = lane_ranks(problem, market)
     gained = 0
     for number, now in enumerate(_rounds()):
+        if now in LARGE and seconds_left() > 0:
+            watch.before_large(state)
         count = min(int(now.share * np.sum(state.pick >= 0)), now.most_options)
         free = free_options(night, state, closest(night.margin, count))
         ranked = _shuffled(rank, number)
@@ -118,7 +137,7 @@ def improved_by_blocks(
                 now.relative_gap,
                 is_stopped=pool.is_stopped,
             )
-            if effort.seconds <= 0 or is_done(state):
+            if effort.seconds <= 0 or watch.is_done(state):
                 return state
             cores = [
                 make_core(night, state, _with_choices(night, state, block, free))

@@ -80,7 +80,7 @@ class PackingSearch:
 
     def is_late(self, kept_back: float = 0.0) -> bool:
         """Whether the time is up, but for so many seconds; who asks then stops."""
-        if self.seconds_left() > kept_back:
+        if self.seconds_left() > kept_back and not self.pool.is_stopped():
             return False
         self.cut.set()
         return True

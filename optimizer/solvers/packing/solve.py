@@ -11,9 +11,11 @@ then
 4. **Solve.** Parts of the plan are solved again by integer programs: all of it on small
    nights, blocks of competing lanes on large ones. An answer is taken only if it keeps
    every limit, counted in integers, and is better.
-5. **Bound.** The linear bound, and the bound by lanes; the better one is kept.
+5. **Bound.** The linear bound, and the bound by lanes; the better one is kept. On
+   large nights it is made beside large blocks, which leave a core idle.
 6. **Core.** Orders that these prices leave open are solved again together.
-7. **Branch.** Small nights that still have a gap are divided until it is closed.
+7. **Branch.** Small nights that still have a gap are divided until it is closed;
+   beside the tree what loses least at its first prices is solved again.
 
 Floors and pins that clash are kept by rank. All work is counted in steps and nodes, so
 that a plan depends on the clock only where the time runs out.
@@ -35,12 +37,11 @@ from optimizer.model.lane_tree import effective_price, own_price
 from optimizer.model.solution import Solution, SolveParams, Termination
 from optimizer.solvers.choose_method import solve_network
 from optimizer.solvers.compiling import compiling_seconds
-from optimizer.solvers.market import Threads, sub_market, whole_market
+from optimizer.solvers.market import Threads, whole_market
 from optimizer.solvers.network.primal_heuristic import chosen_options
-from optimizer.solvers.packing.branch import MOST_OPTIONS, with_branches
+from optimizer.solvers.packing.bound_aside import BoundAside
+from optimizer.solvers.packing.branch import MOST_OPTIONS, dived, with_branches
 from optimizer.solvers.packing.core_mip import Beside, make_core, solve_core, undecided
-from optimizer.solvers.packing.lagrangian import lane_view, start_prices
-from optimizer.solvers.packing.lane_prices import best_lane_prices
 from optimizer.solvers.packing.lane_relaxation import lanes_plan
 from optimizer.solvers.packing.local_search import (
     DEEP,
@@ -50,6 +51,7 @@ from optimizer.solvers.packing.local_search import (
     make_packing_night,
     margins,
     most_chosen,
+    state_of,
     targets_of,
     worth_key,
 )
@@ -60,17 +62,23 @@ from optimizer.solvers.packing.market import (
     first_targets,
     side_of,
 )
-from optimizer.solvers.packing.neighborhood_search import improved_by_blocks, rescued
+from optimizer.solvers.packing.neighborhood_search import (
+    Watch,
+    improved_by_blocks,
+    rescued,
+)
 from optimizer.solvers.packing.network_relaxation import network_plan
 from optimizer.solvers.packing.programs import Effort
 from optimizer.solvers.packing.refine_prices import PackingSearch, priced_market
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from optimizer.model.problem import Problem
     from optimizer.model.solution import Limit
-    from optimizer.solvers.packing.lane_prices import Held
+    from optimizer.solvers.packing.core_mip import Core
     from optimizer.solvers.packing.local_search import PackingNight, PackingPlan
     from optimizer.solvers.packing.market import Targets
     from optimizer.solvers.packing.refine_prices import Priced
@@ -98,8 +106,6 @@ WIDE_GAP, LINEAR_OPTIONS = 1e-3, 20_000
 #: Time that is kept for the bound of large nights: so many times what their prices
 #: took, but no more than such a share of all.
 BOUND_TIMES, BOUND_SHARE = 5, 0.3
-#: Lanes decide about so many options for each one that could be chosen.
-LANE_OPTIONS = 4
 
 
 def solve_packing(problem: Problem, params: SolveParams) -> Solution:
@@ -136,10 +142,10 @@ def _solve(search: PackingSearch) -> Solution:
         found = lanes_plan(problem, priced.prices.lane)
         if found is not None:
             return found
-    chosen = priced.chosen
+    chosen, aside = priced.chosen, BoundAside(search)
     for _ in range(MOST_ROUNDS):
         planned = priced
-        night, state = _planned(search, priced, chosen, kept_back)
+        night, state = _planned(search, priced, chosen, kept_back, aside)
         chosen = chosen_options(problem.option_start, priced.market, state.pick)
         money = worth_key(night, state)[-1]
         targets = targets_of(problem, priced.market, state, night)
@@ -149,7 +155,7 @@ def _solve(search: PackingSearch) -> Solution:
         priced = priced_market(search, hoped, priced)
         if search.is_late():
             break
-    found = _bounded(search, priced, hoped, chosen, money)
+    found = _bounded(search, priced, hoped, chosen, money, aside)
     if planned.market.num_options <= CORE_OPTIONS:
         found = _with_core(search, planned, night, state, found)
     return _said_cut(search, with_branches(search, found))
@@ -167,6 +173,7 @@ def _planned(
     priced: Priced,
     chosen: NDArray[np.int64],
     kept_back: float,
+    aside: BoundAside,
 ) -> tuple[PackingNight, PackingPlan]:
     """Make a plan at prices, or keep the present one if it is better."""
     problem, market = search.problem, priced.market
@@ -179,7 +186,7 @@ def _planned(
         is_late = partial(search.is_late, kept_back)
     state = improved(night, state, deep, is_late)
     if not _is_close(search, night, state, priced.bound):
-        state = _solved(search, priced, night, state, kept_back)
+        state = _solved(search, priced, night, state, kept_back, aside)
     return night, state
 
 
@@ -212,6 +219,7 @@ def _solved(
     night: PackingNight,
     state: PackingPlan,
     kept_back: float,
+    aside: BoundAside,
 ) -> PackingPlan:
     """Solve everything again, or block by block."""
     if len(night.option_order) <= FEW_OPTIONS:
@@ -221,14 +229,25 @@ def _solved(
         seconds = PROGRAM_SHARE * search.seconds_left()
         effort = Effort(seconds, FEW_NODES, 0.0, CORE_WORK, search.pool.is_stopped)
         gap = max(priced.bound - worth_key(night, state)[-1], 0)
-        return _solved_core(search, night, state, every, effort, gap) or state
+        # A tree is of all options.
+        is_all = len(every) == search.problem.num_options
+        stop = Termination("FEASIBLE", "METHOD")
+        found = _at_prices(search.problem, priced, every[:0], stop) if is_all else None
+        return (
+            _solved_core(search, night, state, every, effort, gap=gap, found=found)
+            or state
+        )
 
     def is_done(now: PackingPlan) -> bool:
         return _is_close(search, night, now, priced.bound)
 
     def seconds_left() -> float:
-        search.is_late(kept_back)
-        return search.seconds_left() - kept_back
+        kept = 0.0 if aside.takes_no_time else kept_back
+        search.is_late(kept)
+        return search.seconds_left() - kept
+
+    def before_large(now: PackingPlan) -> None:
+        aside.begin(priced, first_targets(search.problem), worth_key(night, now)[-1])
 
     state = rescued(night, state, search.seconds_left())
     return improved_by_blocks(
@@ -237,8 +256,20 @@ def _solved(
         night=night,
         state=state,
         pool=search.pool,
-        is_done=is_done,
-        seconds_left=seconds_left,
+        watch=Watch(is_done, seconds_left, before_large),
+    )
+
+
+def _at_prices(
+    problem: Problem, priced: Priced, chosen: NDArray[np.int64], stop: Termination
+) -> Solution:
+    """A plan with the prices of a market."""
+    return Solution(
+        chosen=chosen,
+        lane_price=own_price(priced.prices.lane, problem.lane_parent),
+        merchant_price=priced.merchant_price,
+        termination=stop,
+        row_price=priced.prices.row,
     )
 
 
@@ -248,24 +279,21 @@ def _bounded(
     targets: Targets,
     chosen: NDArray[np.int64],
     money: int,
+    aside: BoundAside,
 ) -> Solution:
     """Compare a plan with the best bound found."""
-    problem, lane_parent = search.problem, search.problem.lane_parent
+    problem = search.problem
     is_wide = priced.bound - money > WIDE_GAP * abs(money)
     most = LINEAR_OPTIONS if is_wide else FEW_OPTIONS
     is_few = priced.market.num_options <= most
     if is_few and priced.bound > money and not search.is_late():
         priced = _with_linear_prices(search, priced, targets)
-    plan = Solution(
-        chosen=chosen,
-        lane_price=own_price(priced.prices.lane, lane_parent),
-        merchant_price=priced.merchant_price,
-        termination=_termination(search, priced.bound, money),
-        row_price=priced.prices.row,
-    )
-    if _is_within(search, priced.bound, money) or search.is_late():
+    stop = _termination(search, priced.bound, money)
+    plan = _at_prices(problem, priced, chosen, stop)
+    is_late = search.is_late() and not aside.takes_no_time
+    if _is_within(search, priced.bound, money) or is_late:
         return plan
-    held = _lane_prices(search, priced, targets, money)
+    held = aside.held(priced, targets, money)
     if held is None:
         return replace(plan, termination=_termination(search, priced.bound, money))
     found, bound = held.prices, held.bound
@@ -321,16 +349,33 @@ def _solved_core(
     option: NDArray[np.int64],
     effort: Effort,
     gap: int,
+    found: Solution | None = None,
 ) -> PackingPlan | None:
-    """Solve some options by HiGHS; beside it, those that lose least, and by CP-SAT."""
-    most = NARROW * int(np.sum(state.pick >= 0))
-    close = np.intersect1d(option, undecided(night, state, gap, most))
-    narrow = make_core(night, state, close)
-    beside = Beside(search.pool, narrow if 2 * len(close) <= len(option) else None)
+    """
+    Solve some options by HiGHS; beside it by other means.
+
+    These are a tree grown from prices, if they are given for all that can be chosen;
+    HiGHS on the options that lose least; and CP-SAT.
+    """
+
+    def dive(now: PackingPlan, is_over: Callable[[], bool]) -> PackingPlan:
+        if found is None or any(worth_key(night, now)[:-1]):
+            return now
+        chosen = np.sort(now.pick[now.pick >= 0])
+        better = dived(search, replace(found, chosen=chosen), is_over)
+        return now if np.array_equal(better, chosen) else state_of(night, better)
+
+    def narrow(now: PackingPlan) -> Core | None:
+        most = NARROW * int(np.sum(now.pick >= 0))
+        close = np.intersect1d(option, undecided(night, now, gap, most))
+        is_small = 2 * len(close) <= len(option)
+        return make_core(night, now, close) if is_small else None
+
+    beside = Beside(search.pool, dive, narrow)
     before = search.seconds_left()
-    found = solve_core(make_core(night, state, option), state, effort, beside)
+    better = solve_core(make_core(night, state, option), state, effort, beside)
     search.is_late(before - effort.seconds)
-    return found
+    return better
 
 
 def _with_linear_prices(
@@ -346,20 +391,6 @@ def _with_linear_prices(
     if bound >= priced.bound:
         return priced
     return replace(priced, prices=exact, merchant_price=price, bound=bound)
-
-
-def _lane_prices(
-    search: PackingSearch, priced: Priced, targets: Targets, money: int
-) -> Held | None:
-    """Prices for the bound by lanes, and their bound for all; if there is time."""
-    problem, market, pool = search.problem, priced.market, search.pool
-    whole = whole_market(problem, targets.is_pinned)
-    worth = margins(market, priced.prices, priced.merchant_price)
-    deep = closest(worth, LANE_OPTIONS * most_chosen(problem, market))
-    orders = market.order[np.unique(market.option_order[worth >= -deep])]
-    view = lane_view(problem, sub_market(whole, orders, problem.cap, pool), targets.low)
-    start = start_prices(view, priced.prices, priced.merchant_price)
-    return best_lane_prices(whole, view, start, money, pool, search)
 
 
 def _termination(search: PackingSearch, bound: int, money: int) -> Termination:
