@@ -583,6 +583,18 @@ def test_one_large_block_takes_turns_with_small_ones_until_neither_gains(
     assert min(counts[::2]) > 1
 
 
+def test_where_many_are_at_their_prices_others_are_freed_beside_them() -> None:
+    """
+    Of large nights each merchant's cut lies at its price: were only these freed, no
+    order had another option to take.
+    """
+    few = np.array([0, 4, -7, 9])
+    assert neighborhood_search._width(few, 2) == 4
+    many = np.concatenate([np.zeros(10, np.int64), few])
+    assert neighborhood_search._width(many, 2) == 7
+    assert neighborhood_search._width(np.zeros(5, np.int64), 2) == 0
+
+
 @pytest.mark.slow
 def test_a_bound_made_beside_large_blocks_is_the_same_on_one_thread(
     monkeypatch: pytest.MonkeyPatch,

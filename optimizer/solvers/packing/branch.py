@@ -65,8 +65,8 @@ MOST_OPTIONS = 20_000
 TREE_BYTES, NODE_BYTES = 2**28, 41
 #: Options that all steps price: about a minute of one core.
 MOST_WORK = 2 * 10**9
-#: The same of a tree that is grown for plans alone: about a second.
-DIVE_WORK = 2 * 10**7
+#: The same of a tree that is grown for plans alone: about four seconds.
+DIVE_WORK = 6 * 10**7
 #: Steps of the prices at the root, in so many slices, between which the clock is looked
 #: at; and at every other node.
 ROOT_STEPS, ROOT_SLICES, NODE_STEPS = 100, 4, 30

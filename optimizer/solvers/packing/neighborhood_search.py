@@ -40,7 +40,7 @@ RESCUE_OPTIONS = 4_000
 #: many, so that merchants can move parcels between any of them.
 GROUP_LANES = 8
 #: Two rounds that improve by no more than this share of the plan are the last.
-LEAST_PROGRESS = 2e-6
+LEAST_PROGRESS = 1e-6
 #: Options of a free order go with it unless they are so many widths below their prices.
 FRINGE = 4
 #: Nodes of each block's search tree.
@@ -90,7 +90,7 @@ class Watch:
 
 #: Small blocks of all that is near, the first ones quick; one large block of what is
 #: closest to its price.
-FIRST, SMALL = Round(0.7, 40_000, 2_500, 5e-5), Round(1.5, 40_000, 2_500, 2e-5)
+FIRST, SMALL = Round(0.7, 40_000, 2_500, 5e-5), Round(1.5, 160_000, 2_500, 2e-5)
 LARGE = tuple(Round(share, 13_000, 26_000, 1e-5) for share in (0.25, 0.5, 0.6, 0.7))
 #: Rounds in all, at most.
 MOST_ROUNDS = 60
@@ -125,7 +125,7 @@ def improved_by_blocks(
         if now in LARGE and seconds_left() > 0:
             watch.before_large(state)
         count = min(int(now.share * np.sum(state.pick >= 0)), now.most_options)
-        free = free_options(night, state, closest(night.margin, count))
+        free = free_options(night, state, _width(night.margin, count))
         ranked = _shuffled(rank, number)
         blocks = [*_blocks(market, ranked, free, now.block_options)]
         before, before_that = money_of(night, state), gained
@@ -149,6 +149,16 @@ def improved_by_blocks(
         if number and gained + before_that <= LEAST_PROGRESS * abs(before):
             break
     return state
+
+
+def _width(margin: NDArray[np.int64], count: int) -> int:
+    """
+    The distance from prices within which so many options lie.
+
+    Each merchant's cut is at its price exactly. Where these alone are too many, so many
+    of the others are freed beside them: else no order had another option to take.
+    """
+    return closest(margin, count) or closest(margin[margin != 0], count)
 
 
 def _rounds() -> Iterator[Round]:
