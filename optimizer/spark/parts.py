@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optimizer.io.order_keys import order_keys
+from optimizer.spark.join import OF_IDS
 from optimizer.spark.packed import each_cell, in_schema, parted_row
-from optimizer.spark.rows import OF_IDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

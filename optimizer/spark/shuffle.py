@@ -12,24 +12,19 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from optimizer.errors import DataError, counted
-from optimizer.io.quarantine import NUM_EXAMPLES, QuarantineLog
+from optimizer.errors import DataError
+from optimizer.io.quarantine import QuarantineLog
 from optimizer.spark.blocks import BLOCK, build_blocks
-from optimizer.spark.faults import found_by_executors
 from optimizer.spark.files import FileTable
+from optimizer.spark.join import JOINED, OF_OPTIONS, join_options
 from optimizer.spark.noted import (
-    FAILED,
     LEAST,
-    MESSAGE,
-    VALUE,
     Noted,
     gather_looked_at,
     gather_values,
-    take_times,
     values_asked,
 )
 from optimizer.spark.packed import PARTED, part_rows
@@ -45,13 +40,17 @@ from optimizer.spark.parts import (
     part_of_order,
     repeated_keys,
 )
+from optimizer.spark.refused_rows import (
+    Counts,
+    broken_rows,
+    refuse_broken,
+    refuse_share,
+    stray_rows,
+)
 from optimizer.spark.rows import (
     CHECKED,
-    JOINED,
-    OF_OPTIONS,
     check_options,
     check_orders,
-    join_options,
     plain_frames,
 )
 
@@ -128,27 +127,6 @@ class Prepared:
             frame.unpersist()
 
 
-class Counts(NamedTuple):
-    """
-    Rows of a table that keep its rules, those that do not, and which rules.
-
-    Attributes
-    ----------
-    num_cells
-        Cells that hold the good rows.
-    """
-
-    good: int
-    broken: int
-    rules: str
-    num_cells: int
-
-    @property
-    def num_rows(self) -> int:
-        """All of them."""
-        return self.good + self.broken
-
-
 def prepare(
     orders: DataFrame | FileTable,
     options: DataFrame | FileTable | None,
@@ -178,7 +156,7 @@ def prepare(
     num_tasks = tasks_at_once(checked.sparkSession)
     _refuse_repeats(checked, counts.good, rules.salt, num_tasks)
     cached, num_rows = [checked], {"orders": counts.num_rows}
-    quarantine = _broken(checked, "orders")
+    quarantine = broken_rows(checked, "orders")
     asked = values_asked(rules.policy.eligibility, is_choice=options is not None)
     noted = Noted(log, gather_values(checked, asked), gather_looked_at(checked))
     valued = _packed(checked)
@@ -188,12 +166,14 @@ def prepare(
         num_parts = count_blocks(counts.good + found.good, JOINED_ROWS, num_tasks)
         joined = _joined(checked, ways, num_parts, rules)
         strays = joined.filter("row is not null")
-        quarantine = quarantine.union(_broken(ways, "options")).union(_stray(strays))
+        quarantine = quarantine.union(broken_rows(ways, "options")).union(
+            stray_rows(strays)
+        )
         if num_strays := strays.count():
             stray = f"order_id names no order: {num_strays:,} rows"
             said = "; ".join(filter(None, (found.rules, stray)))
             lost = num_strays + found.broken
-            _refuse_share(lost, found.num_rows, "options", rules, said)
+            refuse_share(lost, found.num_rows, "options", rules, said)
         cached += [ways, joined]
         valued = _packed(joined)
     num_blocks = count_blocks(counts.good, rows_per_block, num_tasks)
@@ -284,7 +264,7 @@ def _checked_orders(
     mine = rules.for_rows()
     task = partial(check_orders, source=source, rules=mine, is_choice=is_choice)
     checked = map_frames(orders, source, task, CHECKED).persist()
-    counts = _refuse_broken(checked, source, rules, log)
+    counts = refuse_broken(checked, source, rules, log)
     if isinstance(orders, FileTable):
         orders.refuse_other_number(counts.good + counts.broken)
     return checked, counts
@@ -296,7 +276,7 @@ def _checked_options(
     """Options checked, cached; and how many there are."""
     task = partial(check_options, source=source)
     ways = map_frames(options, source, task, CHECKED).persist()
-    counts = _refuse_broken(ways, source, rules, log)
+    counts = refuse_broken(ways, source, rules, log)
     if isinstance(options, FileTable):
         options.refuse_other_number(counts.good + counts.broken)
     return ways, counts
@@ -332,85 +312,6 @@ def _of_rows(
     yield from task(plain_frames(batches, source))
 
 
-def _refuse_broken(
-    checked: DataFrame, source: Source, rules: Rules, log: QuarantineLog
-) -> Counts:
-    """Refuse a table that is empty, too long, too broken, or refused by executors."""
-    from pyspark.sql import functions as F
-
-    name, limits = source.table.name, source.rules.limits
-    kind = F.coalesce(F.substring("broken_column", 1, len(VALUE)), F.lit(""))
-    told = checked.filter((kind != VALUE) & (kind != LEAST))
-    each = told.groupBy("broken_column", "broken_rule").agg(
-        F.count(F.lit(1)).alias("count"), F.sum("num_rows").alias("num_rows")
-    )
-    by_rule, num_good, num_cells = {}, 0, 0
-    for row in each.toArrow().to_pylist():
-        if row["broken_column"] is None:
-            num_good, num_cells = row["num_rows"], row["count"]
-        else:
-            by_rule[row["broken_column"], row["broken_rule"]] = row["count"]
-    failed = [rule for column, rule in by_rule if column == FAILED]
-    if failed:
-        raise found_by_executors(f"the {name} table: {min(failed)}")
-    take_times(log, by_rule)
-    by_rule = {k: num for k, num in by_rule.items() if not k[0].startswith(MESSAGE)}
-    rows = _of_broken(checked).select("row").distinct()
-    num_broken = rows.count() if by_rule else 0
-    num_rows = num_good + num_broken
-    if num_rows == 0:
-        raise DataError(f"the {name} table has no rows; check the {name} export")
-    if num_rows > limits.num_rows:
-        raise DataError(
-            f"{source.label}: has more than {limits.num_rows:,} rows, which "
-            "limits.num_rows allows; is it the export of one day?"
-        )
-    said = [f"{c} {r}: {count:,} rows" for (c, r), count in by_rule.items()]
-    which = "; ".join(sorted(said))
-    _refuse_share(num_broken, num_rows, name, rules, which)
-    if num_broken > limits.broken_rows_in_a_row:
-        _refuse_run(checked, source)
-    return Counts(num_good, num_broken, which, num_cells)
-
-
-def _of_broken(checked: DataFrame) -> DataFrame:
-    """Rows that break a rule; messages are none."""
-    from pyspark.sql import functions as F
-
-    return checked.filter(F.substring("broken_column", 1, 1) != MESSAGE)
-
-
-def _refuse_run(checked: DataFrame, source: Source) -> None:
-    """Refuse too many broken rows in a row: tasks see only those of their part."""
-    import polars as pl
-
-    columns = "row", "broken_column", "broken_rule", "order_id"
-    broken = pl.DataFrame(pl.from_arrow(_of_broken(checked).select(*columns).toArrow()))
-    log = QuarantineLog()
-    kinds = "broken_column", "broken_rule"
-    for (column, rule), found in broken.sort(*columns).group_by(kinds):
-        ids = found["order_id"].head(NUM_EXAMPLES).drop_nulls().to_list()
-        name = source.table.name
-        log.add(name, found["row"].to_numpy(), str(column), str(rule), ids)
-    log.refuse_run(source, broken["row"].unique().sort().to_numpy())
-
-
-def _refuse_share(
-    num_broken: int, num_rows: int, name: str, rules: Rules, which: str
-) -> None:
-    share = rules.config.quarantine.max_share
-    if 0 < num_broken == num_rows:
-        raise DataError(
-            f"{name}: {num_broken:,} of {counted(num_rows, 'row')} break a rule, so "
-            f"nothing is left: {which}; mend the export"
-        )
-    if num_broken > Fraction(share) * num_rows:
-        raise DataError(
-            f"{name}: {num_broken:,} of {num_rows:,} rows break a rule, more than the "
-            f"{share:%} that quarantine.max_share allows: {which}; mend the export"
-        )
-
-
 def _packed(checked: DataFrame) -> DataFrame:
     """Cells of good rows alone."""
     return checked.filter("rows is not null").select("rows", "num_rows")
@@ -441,28 +342,6 @@ def _refuse_repeats(
             f"only in case or spaces: {shown}; an order is decided once, so keep one "
             "row for each"
         )
-
-
-def _broken(checked: DataFrame, name: str) -> DataFrame:
-    from pyspark.sql import functions as F
-
-    return _of_broken(checked).select(
-        F.lit(name).alias("source"),
-        (F.col("row") + 1).alias("row"),
-        F.col("broken_column").alias("column"),
-        F.col("broken_rule").alias("rule"),
-    )
-
-
-def _stray(strays: DataFrame) -> DataFrame:
-    from pyspark.sql import functions as F
-
-    return strays.select(
-        F.lit("options").alias("source"),
-        (F.col("row") + 1).alias("row"),
-        F.lit("order_id").alias("column"),
-        F.lit("names no order").alias("rule"),
-    )
 
 
 def _joined(

@@ -16,6 +16,7 @@ from optimizer.contracts.tables import OPTIONS, ORDERS
 from optimizer.io.order_keys import order_keys
 from optimizer.io.read import open_source
 from optimizer.spark import packed
+from optimizer.spark.join import OF_OPTIONS, join_options
 from optimizer.spark.noted import LEAST
 from optimizer.spark.packed import PACKED, each_cell, packed_rows, part_rows
 from optimizer.spark.parts import (
@@ -28,10 +29,8 @@ from optimizer.spark.parts import (
     repeated_keys,
 )
 from optimizer.spark.rows import (
-    OF_OPTIONS,
     check_options,
     check_orders,
-    join_options,
     plain_frames,
 )
 from optimizer.testing import random_tables

@@ -16,15 +16,14 @@ from optimizer.io.quarantine import QuarantineLog
 from optimizer.io.read import open_source
 from optimizer.io.small_tables import checked_table
 from optimizer.spark.blocks import build_blocks
+from optimizer.spark.join import OF_OPTIONS, join_options
 from optimizer.spark.own_parts import OWN
 from optimizer.spark.packed import each_cell, part_rows
 from optimizer.spark.parts import part_of_order
 from optimizer.spark.rows import (
-    OF_OPTIONS,
     Rules,
     check_options,
     check_orders,
-    join_options,
     plain_frames,
 )
 
