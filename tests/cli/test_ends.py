@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
 from optimizer import solvers, stopping
 from optimizer.io.damage import damaged_is_data_error
+from optimizer.spark import run
 from optimizer.telemetry.failures import last_failures
 from tests.support.small_night import DAY, SmallNight, call, make_night
 
@@ -184,6 +186,26 @@ def test_a_signal_that_other_code_drops_is_not_lost(
     assert not night.run_dir.exists()
     (failed,) = last_failures(str(night.runs), 9)
     assert (failed.exit_code, failed.message) == (128 + number, "it was stopped")
+
+
+def test_a_session_of_spark_hears_control_c_beside_who_did_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As it starts it takes the signal for itself; what noted it before still does."""
+    heard = list[str]()
+    started = MagicMock()
+
+    def takes_the_signal() -> Any:
+        signal.signal(signal.SIGINT, lambda *_: heard.append("the session"))
+        return MagicMock(_sc=None)
+
+    started.SparkSession.builder.appName().getOrCreate = takes_the_signal
+    monkeypatch.setattr(run, "import_extra", lambda *_, **__: started)
+    monkeypatch.setattr(run, "require_answer", lambda: None)
+    with heard_so(signal.SIGINT, lambda *_: heard.append("the command")):
+        run.start_session()
+        signal.raise_signal(signal.SIGINT)
+    assert heard == ["the command", "the session"]
 
 
 def test_who_was_stopped_is_not_stopped_the_next_time(
